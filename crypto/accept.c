@@ -1,0 +1,238 @@
+#include "crypto/accept.h"
+
+#include "crypto/ntlm_accept.h"
+#include "crypto/spnego.h"
+
+#include <openssl/crypto.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { MECH_LIST_MAX = 1024 };
+
+enum accept_state {
+    ACCEPT_START,      /* nothing yet */
+    ACCEPT_SELECTED,   /* NTLMSSP chosen out of a list; its first token is to come */
+    ACCEPT_CHALLENGED, /* our CHALLENGE is out */
+    ACCEPT_DONE,
+    ACCEPT_REFUSED,
+};
+
+struct acceptor {
+    enum accept_state state;
+    enum refusal refusal;
+    bool mic_needed; /* NTLMSSP was not the client's first choice */
+    struct identity identity;
+    struct ntlm_accept ntlm;
+    size_t mech_list_size;
+    uint8_t mech_list[MECH_LIST_MAX]; /* as sent */
+};
+
+const char *refusal_name(enum refusal refusal)
+{
+    static const char *const names[REFUSAL_COUNT] = {
+        [REFUSAL_NONE] = "none",
+        [REFUSAL_MALFORMED] = "malformed",
+        [REFUSAL_NO_MECHANISM] = "no_mechanism",
+        [REFUSAL_MECH_LIST_MIC] = "mech_list_mic",
+        [REFUSAL_OUT_OF_ORDER] = "out_of_order",
+        [REFUSAL_FLAGS] = "flags",
+        [REFUSAL_NTLMV1] = "ntlmv1",
+        [REFUSAL_ANONYMOUS] = "anonymous",
+        [REFUSAL_UNKNOWN_USER] = "unknown_user",
+        [REFUSAL_WRONG_PASSWORD] = "wrong_password",
+        [REFUSAL_AV_PAIRS] = "av_pairs",
+        [REFUSAL_MIC_MISSING] = "mic_missing",
+        [REFUSAL_MIC_WRONG] = "mic_wrong",
+        [REFUSAL_TARGET_NAME_WRONG] = "target_name_wrong",
+        [REFUSAL_TARGET_NAME_MISSING] = "target_name_missing",
+        [REFUSAL_STALE] = "stale",
+        [REFUSAL_CHANNEL_BINDINGS] = "channel_bindings",
+        [REFUSAL_INTERNAL] = "internal",
+    };
+    return (unsigned)refusal < REFUSAL_COUNT ? names[refusal] : "unknown";
+}
+
+struct acceptor *acceptor_new(const struct accept_policy *policy)
+{
+    struct acceptor *acceptor = calloc(1, sizeof *acceptor);
+    if (acceptor)
+        ntlm_accept_start(&acceptor->ntlm, policy);
+    return acceptor;
+}
+
+void acceptor_free(struct acceptor *acceptor)
+{
+    if (!acceptor)
+        return;
+    OPENSSL_cleanse(acceptor, sizeof *acceptor);
+    free(acceptor);
+}
+
+static enum step refuse(struct acceptor *acceptor, enum refusal refusal)
+{
+    acceptor->state = ACCEPT_REFUSED;
+    acceptor->refusal = refusal;
+    ntlm_accept_wipe(&acceptor->ntlm);
+    return STEP_REFUSED;
+}
+
+/* Sends `response`, or its token alone to a client that does not speak SPNEGO. */
+static enum step reply_with(struct acceptor *acceptor, const struct spnego_response *response,
+                            enum accept_state next, struct writer *reply)
+{
+    if (acceptor->identity.spnego)
+        spnego_response_write(reply, response);
+    else
+        write_span(reply, response->token);
+    if (!writer_done(reply))
+        return refuse(acceptor, REFUSAL_INTERNAL);
+    acceptor->state = next;
+    return next == ACCEPT_DONE ? STEP_DONE : STEP_CONTINUE;
+}
+
+/* The client's NTLM token when a NEGOTIATE is due. `named`: the client has been told already which
+ * mechanism it is. */
+static enum step take_negotiate(struct acceptor *acceptor, struct span token, bool named,
+                                struct writer *reply)
+{
+    uint32_t type;
+    if (!ntlm_message_type(token, &type))
+        return refuse(acceptor, REFUSAL_MALFORMED);
+    acceptor->identity.mechanism = MECHANISM_NTLM;
+    if (type == NTLM_AUTHENTICATE)
+        return refuse(acceptor, REFUSAL_OUT_OF_ORDER);
+    enum refusal refusal = ntlm_accept_negotiate(&acceptor->ntlm, token);
+    if (refusal != REFUSAL_NONE)
+        return refuse(acceptor, refusal);
+    const struct spnego_response response = {
+        .state = SPNEGO_INCOMPLETE,
+        .mechanism = named ? (struct span){NULL, 0} : spnego_ntlm(),
+        .token = {acceptor->ntlm.challenge, acceptor->ntlm.challenge_size},
+    };
+    return reply_with(acceptor, &response, ACCEPT_CHALLENGED, reply);
+}
+
+/* RFC 4178 4.2.2: a mechanism that is not the client's first choice has to be confirmed by
+ * mechListMIC, or anybody could have cut the better ones off the list. Its first token comes next. */
+static enum step select_ntlm(struct acceptor *acceptor, struct writer *reply)
+{
+    const struct spnego_response response = {
+        .state = acceptor->mic_needed ? SPNEGO_REQUEST_MIC : SPNEGO_INCOMPLETE,
+        .mechanism = spnego_ntlm(),
+    };
+    return reply_with(acceptor, &response, ACCEPT_SELECTED, reply);
+}
+
+static enum step start(struct acceptor *acceptor, struct span token, struct writer *reply)
+{
+    struct spnego_init init;
+    struct writer list = writer_over(acceptor->mech_list, sizeof acceptor->mech_list);
+    uint32_t type;
+    if (ntlm_message_type(token, &type))
+        return take_negotiate(acceptor, token, true, reply);
+    if (!spnego_init_read(token, &init))
+        return refuse(acceptor, REFUSAL_MALFORMED);
+    acceptor->identity.spnego = true;
+    if (!init.ntlm)
+        return refuse(acceptor, REFUSAL_NO_MECHANISM);
+    write_span(&list, init.mech_list);
+    if (!writer_done(&list))
+        return refuse(acceptor, REFUSAL_MALFORMED);
+    acceptor->mech_list_size = writer_size(&list);
+    acceptor->mic_needed = !init.ntlm_first;
+    /* The optimistic token is for the first mechanism; of another one it is none of our business. */
+    if (!init.ntlm_first || init.token.size == 0)
+        return select_ntlm(acceptor, reply);
+    return take_negotiate(acceptor, init.token, false, reply);
+}
+
+/* A later token of the client, with or without SPNEGO around it as the first one had. */
+static bool open_token(const struct acceptor *acceptor, struct span token,
+                       struct spnego_response *response)
+{
+    *response = (struct spnego_response){.state = SPNEGO_NO_STATE, .token = token};
+    return !acceptor->identity.spnego || spnego_response_read(token, response);
+}
+
+/*
+ * The client's mechListMIC, and ours in answer to it. One that is there is always checked. One that is
+ * not is missed only where RFC 4178 5 needs it: Apple's and other clients leave it out when NTLMSSP was
+ * their first choice.
+ */
+static enum refusal exchange_mics(struct acceptor *acceptor, struct span theirs,
+                                  uint8_t ours[NTLM_MAC_SIZE], size_t *size)
+{
+    const struct span list = {acceptor->mech_list, acceptor->mech_list_size};
+    const struct ntlm_accept *ntlm = &acceptor->ntlm;
+    *size = 0;
+    if (theirs.size == 0)
+        return acceptor->mic_needed ? REFUSAL_MECH_LIST_MIC : REFUSAL_NONE;
+    if (!ntlm_mac_right(ntlm->session_key, ntlm->agreed, NTLM_FROM_CLIENT, list, theirs))
+        return REFUSAL_MECH_LIST_MIC;
+    if (!ntlm_mac(ntlm->session_key, ntlm->agreed, NTLM_FROM_SERVER, list, ours))
+        return REFUSAL_INTERNAL;
+    *size = NTLM_MAC_SIZE;
+    return REFUSAL_NONE;
+}
+
+static enum step take_authenticate(struct acceptor *acceptor, const struct spnego_response *token,
+                                   nt_hash_lookup *lookup, void *lookup_context,
+                                   struct writer *reply)
+{
+    uint8_t mic[NTLM_MAC_SIZE];
+    size_t mic_size;
+    uint32_t type;
+    if (!ntlm_message_type(token->token, &type))
+        return refuse(acceptor, REFUSAL_MALFORMED);
+    if (type == NTLM_NEGOTIATE)
+        return refuse(acceptor, REFUSAL_OUT_OF_ORDER);
+    enum refusal refusal = ntlm_accept_authenticate(&acceptor->ntlm, token->token, lookup,
+                                                    lookup_context, &acceptor->identity);
+    if (refusal == REFUSAL_NONE)
+        refusal = exchange_mics(acceptor, token->mic, mic, &mic_size);
+    if (refusal != REFUSAL_NONE)
+        return refuse(acceptor, refusal);
+    const struct spnego_response response = {.state = SPNEGO_COMPLETED, .mic = {mic, mic_size}};
+    return reply_with(acceptor, &response, ACCEPT_DONE, reply);
+}
+
+enum step acceptor_step(struct acceptor *acceptor, struct span token, nt_hash_lookup *lookup,
+                        void *lookup_context, struct writer *reply)
+{
+    struct spnego_response response;
+    if (acceptor->state == ACCEPT_DONE || acceptor->state == ACCEPT_REFUSED)
+        return refuse(acceptor, REFUSAL_OUT_OF_ORDER);
+    if (token.size > TOKEN_MAX)
+        return refuse(acceptor, REFUSAL_MALFORMED);
+    if (acceptor->state == ACCEPT_START)
+        return start(acceptor, token, reply);
+    if (!open_token(acceptor, token, &response))
+        return refuse(acceptor, REFUSAL_MALFORMED);
+    if (acceptor->state == ACCEPT_SELECTED)
+        return take_negotiate(acceptor, response.token, true, reply);
+    return take_authenticate(acceptor, &response, lookup, lookup_context, reply);
+}
+
+enum refusal acceptor_refusal(const struct acceptor *acceptor)
+{
+    return acceptor->refusal;
+}
+
+const struct identity *acceptor_identity(const struct acceptor *acceptor)
+{
+    return &acceptor->identity;
+}
+
+void acceptor_session_key(const struct acceptor *acceptor, struct session_key *key)
+{
+    memset(key, 0, sizeof *key);
+    if (acceptor->state != ACCEPT_DONE)
+        return;
+    key->size = NTLM_KEY_SIZE;
+    memcpy(key->bytes, acceptor->ntlm.session_key, NTLM_KEY_SIZE);
+}
+
+void accept_write_hint(struct writer *writer)
+{
+    spnego_hint_write(writer);
+}

@@ -1,0 +1,106 @@
+/*
+ * The acceptor of a client's authentication: SPNEGO around NTLMv2, or raw NTLMSSP
+ * (RFC 4178, MS-SPNG, MS-NLMP 3.2.5). It decides who the client is; what an
+ * identity may do is decided elsewhere.
+ *
+ * An acceptor is one authentication attempt: one challenge, used once. It belongs
+ * to one thread at a time.
+ */
+#ifndef COUNTERSIGN_CRYPTO_ACCEPT_H
+#define COUNTERSIGN_CRYPTO_ACCEPT_H
+
+#include "crypto/cursor.h"
+#include "crypto/identity.h"
+#include "crypto/kdf.h"
+
+enum { NT_HASH_SIZE = 16, TOKEN_MAX = 65535 };
+
+/* How much the MIC of the NTLM AUTHENTICATE is insisted on. */
+enum mic_level { MIC_ANNOUNCED, MIC_REQUIRED };
+
+/* How much MsvAvTargetName is insisted on (SPN target name validation). */
+enum target_name_level { TARGET_NAME_OFF, TARGET_NAME_IF_PRESENT, TARGET_NAME_REQUIRED };
+
+/* Plain data; whoever made it keeps it alive as long as the acceptors made from it. */
+struct accept_policy {
+    enum mic_level mic;
+    enum target_name_level target_name;
+    /* Names and addresses by which clients may call this listener; compared without case, without
+     * port, after the service class. The class must be `cifs` (or `host`). */
+    const char *const *names;
+    size_t names_count;
+    /* What the CHALLENGE says of us. */
+    const char *netbios_name;
+    const char *netbios_domain;
+    const char *dns_name;
+    const char *dns_domain;
+    unsigned challenge_lifetime_s; /* an AUTHENTICATE later than this is refused; 60 by default */
+};
+
+/* Why an attempt was refused. Each has a name for the log and is one kind of event. */
+enum refusal {
+    REFUSAL_NONE,
+    REFUSAL_MALFORMED,           /* not a token of any kind we know, or a broken one */
+    REFUSAL_NO_MECHANISM,        /* SPNEGO offered nothing we take */
+    REFUSAL_MECH_LIST_MIC,       /* mechListMIC wrong, or missing where it is required */
+    REFUSAL_OUT_OF_ORDER,        /* AUTHENTICATE without our CHALLENGE, or a second one */
+    REFUSAL_FLAGS,               /* NTLM flags without what signing needs, or changed under way */
+    REFUSAL_NTLMV1,              /* NTLMv1, NTLM2 session response or LM only */
+    REFUSAL_ANONYMOUS,           /* empty user, empty response or the anonymous flag */
+    REFUSAL_UNKNOWN_USER,        /* no such account here; clients are told LOGON_FAILURE */
+    REFUSAL_WRONG_PASSWORD,      /* NTProofStr wrong; clients are told LOGON_FAILURE */
+    REFUSAL_AV_PAIRS,            /* an AV pair of our CHALLENGE missing or changed in the response */
+    REFUSAL_MIC_MISSING,         /* required by policy or announced, and not there */
+    REFUSAL_MIC_WRONG,
+    REFUSAL_TARGET_NAME_WRONG,   /* the client meant another server: a relay */
+    REFUSAL_TARGET_NAME_MISSING, /* required by policy */
+    REFUSAL_STALE,               /* challenge older than its lifetime, or timestamp not ours */
+    REFUSAL_CHANNEL_BINDINGS,    /* bindings to a TLS channel: SMB has none; a relay */
+    REFUSAL_INTERNAL,            /* memory, or OpenSSL */
+    REFUSAL_COUNT
+};
+
+/* "ntlmv1", "mic_wrong" and so on: stable names for logs. */
+const char *refusal_name(enum refusal refusal);
+
+enum step {
+    STEP_CONTINUE, /* send the token, expect another */
+    STEP_DONE,     /* proven; send the token if there is one */
+    STEP_REFUSED,
+};
+
+/*
+ * Finds the NT hash of an account. `user` and `domain` are UTF-8, as the client spelled them. True
+ * with `hash` filled, false when there is no such account. Called once per attempt at most.
+ */
+typedef bool nt_hash_lookup(void *context, const char *user, const char *domain,
+                            uint8_t hash[NT_HASH_SIZE]);
+
+struct acceptor;
+
+/* NULL when out of memory. acceptor_free() wipes every key; NULL is allowed. */
+struct acceptor *acceptor_new(const struct accept_policy *policy);
+void acceptor_free(struct acceptor *acceptor);
+
+/*
+ * Takes the client's next token and writes ours to `reply` (room for TOKEN_MAX bytes is always
+ * enough; nothing may be written). After STEP_DONE or STEP_REFUSED no further step is taken: it
+ * answers STEP_REFUSED with REFUSAL_OUT_OF_ORDER.
+ */
+enum step acceptor_step(struct acceptor *acceptor, struct span token, nt_hash_lookup *lookup,
+                        void *lookup_context, struct writer *reply);
+
+/* After STEP_REFUSED: why. */
+enum refusal acceptor_refusal(const struct acceptor *acceptor);
+
+/* Who it is: complete after STEP_DONE; after STEP_REFUSED, what was claimed (unproven, for the log). */
+const struct identity *acceptor_identity(const struct acceptor *acceptor);
+
+/* After STEP_DONE: the session key (NTLM: ExportedSessionKey, 16 bytes). The caller wipes its copy. */
+void acceptor_session_key(const struct acceptor *acceptor, struct session_key *key);
+
+/* The NegTokenInit2 that a server's NEGOTIATE response carries (MS-SPNG 2.2.1): the mechanisms this
+ * build accepts, in order of preference. Needs no secret. */
+void accept_write_hint(struct writer *writer);
+
+#endif

@@ -1,0 +1,83 @@
+/*
+ * The credentials file: NT hashes of local users and of mapped accounts.
+ *
+ * Text, one entry a line, fields separated by ':', `#` starts a comment line:
+ *
+ *     user:NAME:NTHASH               a local user of the client leg; also the login `same`
+ *     user:DOMAIN\NAME:NTHASH        only when the client names that domain
+ *     mapped:NAME:[DOMAIN\]ACCOUNT:NTHASH   login `mapped` for that user (NAME may have a domain)
+ *     mapped:*:[DOMAIN\]ACCOUNT:NTHASH      … for everybody without a line of their own
+ *
+ * NTHASH is 32 hexadecimal digits. Names are compared without regard to case. The file must be a
+ * regular file of mode 0600 or less that belongs to the reader (or to root).
+ */
+#ifndef COUNTERSIGN_CRYPTO_CREDENTIALS_H
+#define COUNTERSIGN_CRYPTO_CREDENTIALS_H
+
+#include "crypto/accept.h"
+
+enum { CREDENTIALS_FILE_MAX = 16 * 1024 * 1024, CREDENTIALS_LINE_MAX = 2048 };
+
+struct account {
+    char user[IDENTITY_NAME_MAX];
+    char domain[IDENTITY_NAME_MAX]; /* empty when the entry names none */
+    uint8_t nt_hash[NT_HASH_SIZE];
+};
+
+struct credentials;
+
+/* What is wrong and what an administrator can do about it: a text to follow "FILE:LINE: ", without the
+ * line where there is none. Never holds anything of the file's content. */
+struct credentials_error {
+    unsigned line; /* 0: the file as a whole */
+    char text[256];
+};
+
+/* Reads and checks the file. `owner` is the uid it must belong to (uid 0 always may own it). NULL with
+ * `error` filled. The buffer it was read into is wiped. */
+struct credentials *credentials_read(const char *path, unsigned owner, struct credentials_error *error);
+
+/* The same from bytes in memory (for tests and fuzzing). */
+struct credentials *credentials_parse(struct span text, struct credentials_error *error);
+void credentials_free(struct credentials *credentials); /* wipes every hash; NULL is allowed */
+
+size_t credentials_users(const struct credentials *credentials);
+size_t credentials_mapped(const struct credentials *credentials);
+
+/* Finds a local user: an entry with that domain first, then one without a domain. */
+MUST_USE bool credentials_find_user(const struct credentials *credentials, const char *user,
+                                    const char *domain, uint8_t nt_hash[NT_HASH_SIZE]);
+
+/* Finds the mapped account for an identity: its own line first, then `*`. The caller wipes it. */
+MUST_USE bool credentials_find_mapped(const struct credentials *credentials, const char *user,
+                                      const char *domain, struct account *account);
+
+/* Editing, for `countersign user`. Each rewrites the file whole and atomically (a new 0600 file with
+ * the owner of the old one, fsync, rename), keeping comments and the order of lines; false with `error`
+ * filled and the old file untouched. `target` as in the file; an existing entry is replaced by add. */
+enum credentials_kind { CREDENTIALS_USER, CREDENTIALS_MAPPED };
+MUST_USE bool credentials_add(const char *path, enum credentials_kind kind, const char *name,
+                              const char *target, const uint8_t nt_hash[NT_HASH_SIZE], unsigned owner,
+                              unsigned group, struct credentials_error *error);
+
+/* Many at once: all of them or, on any error, none. */
+struct credentials_entry {
+    enum credentials_kind kind;
+    const char *name;
+    const char *target; /* NULL for a user */
+    uint8_t nt_hash[NT_HASH_SIZE];
+};
+MUST_USE bool credentials_add_all(const char *path, const struct credentials_entry *entries,
+                                  size_t count, unsigned owner, unsigned group,
+                                  struct credentials_error *error);
+
+MUST_USE bool credentials_remove(const char *path, enum credentials_kind kind, const char *name,
+                                 struct credentials_error *error);
+
+/* Calls `each` for every entry in file order; `target` is NULL for a user. */
+void credentials_each(const struct credentials *credentials,
+                      void (*each)(void *context, enum credentials_kind kind, const char *name,
+                                   const char *target),
+                      void *context);
+
+#endif

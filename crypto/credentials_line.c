@@ -1,0 +1,202 @@
+/* One line of the credentials file. What an error says never quotes the line: its fields may be
+ * shifted, and then a hash stands where the name belongs. */
+#include "crypto/credentials_internal.h"
+
+#include "crypto/text.h"
+
+#include <openssl/crypto.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+bool credentials_fail(struct credentials_error *error, unsigned line, const char *format, ...)
+{
+    va_list arguments;
+    va_start(arguments, format);
+    vsnprintf(error->text, sizeof error->text, format, arguments);
+    va_end(arguments);
+    error->line = line;
+    return false;
+}
+
+void entry_wipe(struct entry *entry)
+{
+    free(entry->name);
+    free(entry->target);
+    free(entry->key.bytes);
+    OPENSSL_cleanse(entry, sizeof *entry);
+}
+
+bool line_next(struct reader *reader, struct span *line)
+{
+    if (reader_left(reader) == 0)
+        return false;
+    if (!read_until(reader, '\n', line) && !read_span(reader, reader_left(reader), line))
+        return false;
+    if (line->size && line->at[line->size - 1] == '\r')
+        line->size--;
+    return true;
+}
+
+bool line_is_blank(struct span line)
+{
+    for (size_t i = 0; i < line.size; i++) {
+        if (line.at[i] != ' ' && line.at[i] != '\t')
+            return line.at[i] == '#';
+    }
+    return true;
+}
+
+bool name_key_make(const char *name, struct name_key *key)
+{
+    size_t room = 2 * strlen(name) + 2;
+    key->bytes = malloc(room);
+    struct writer writer = writer_over(key->bytes, key->bytes ? room : 0);
+    if (!key->bytes || !text_write_utf16(&writer, name, true) || !writer_done(&writer)) {
+        free(key->bytes);
+        key->bytes = NULL;
+        return false;
+    }
+    key->size = writer_size(&writer);
+    return true;
+}
+
+static bool is_control(uint16_t unit)
+{
+    return unit < 0x20 || (unit >= 0x7f && unit < 0xa0);
+}
+
+/* Control characters would let a name forge lines of a terminal or of a log. */
+static const char *characters_problem(const char *name)
+{
+    uint8_t utf16[2 * CREDENTIALS_NAME_MAX];
+    struct writer writer = writer_over(utf16, sizeof utf16);
+    if (!text_write_utf16(&writer, name, false))
+        return "is not valid UTF-8";
+    if (!writer_done(&writer))
+        return "is too long";
+    struct reader reader = reader_over_span(writer_span(&writer));
+    uint16_t unit;
+    while (read_le16(&reader, &unit)) {
+        if (is_control(unit))
+            return "holds a control character";
+        if (unit == ':' || unit == '*')
+            return "holds a ':' or a '*', which no account name may";
+    }
+    return NULL;
+}
+
+/* An account name, or what stands before its backslash. */
+static const char *part_problem(struct span part)
+{
+    if (part.size == 0)
+        return "is empty, or has nothing on one side of its '\\'";
+    if (part.size >= IDENTITY_NAME_MAX)
+        return "is too long";
+    if (part.at[0] == ' ' || part.at[part.size - 1] == ' ')
+        return "begins or ends with a space";
+    if (memchr(part.at, '\\', part.size))
+        return "has more than one '\\'";
+    return NULL;
+}
+
+const char *target_problem(const char *target)
+{
+    struct reader reader = reader_over(target, strlen(target));
+    struct span domain;
+    const char *problem = characters_problem(target);
+    if (!problem && read_until(&reader, '\\', &domain))
+        problem = part_problem(domain);
+    return problem ? problem : part_problem(reader_rest(&reader));
+}
+
+const char *name_problem(enum credentials_kind kind, const char *name)
+{
+    if (kind == CREDENTIALS_MAPPED && strcmp(name, "*") == 0)
+        return NULL;
+    return target_problem(name);
+}
+
+static int hex_value(uint8_t digit)
+{
+    if (digit >= '0' && digit <= '9')
+        return digit - '0';
+    digit |= 0x20;
+    return digit >= 'a' && digit <= 'f' ? digit - 'a' + 10 : -1;
+}
+
+bool nt_hash_parse(struct span digits, uint8_t nt_hash[NT_HASH_SIZE])
+{
+    if (digits.size != 2 * NT_HASH_SIZE)
+        return false;
+    for (size_t i = 0; i < NT_HASH_SIZE; i++) {
+        int high = hex_value(digits.at[2 * i]), low = hex_value(digits.at[2 * i + 1]);
+        if (high < 0 || low < 0)
+            return false;
+        nt_hash[i] = (uint8_t)(high << 4 | low);
+    }
+    return true;
+}
+
+static char *copy_text(struct span field)
+{
+    return strndup((const char *)field.at, field.size);
+}
+
+static bool take_kind(struct reader *fields, enum credentials_kind *kind)
+{
+    struct span word;
+    if (!read_until(fields, ':', &word))
+        return false;
+    *kind = span_equal(word, (struct span){(const uint8_t *)"mapped", 6}) ? CREDENTIALS_MAPPED
+                                                                          : CREDENTIALS_USER;
+    return *kind == CREDENTIALS_MAPPED ||
+           span_equal(word, (struct span){(const uint8_t *)"user", 4});
+}
+
+static bool parse_names(struct span name, struct span target, struct entry *entry,
+                        struct credentials_error *error)
+{
+    bool mapped = entry->kind == CREDENTIALS_MAPPED;
+    entry->name = copy_text(name);
+    entry->target = mapped ? copy_text(target) : NULL;
+    if (!entry->name || (mapped && !entry->target))
+        return credentials_fail(error, entry->line, "out of memory");
+    const char *problem = name_problem(entry->kind, entry->name);
+    if (problem)
+        return credentials_fail(error, entry->line, "the name %s; correct the line", problem);
+    problem = mapped ? target_problem(entry->target) : NULL;
+    if (problem)
+        return credentials_fail(error, entry->line, "the mapped account %s; correct the line",
+                                problem);
+    if (!name_key_make(entry->name, &entry->key))
+        return credentials_fail(error, entry->line, "out of memory");
+    return true;
+}
+
+bool entry_parse(struct span line, unsigned number, struct entry *entry,
+                 struct credentials_error *error)
+{
+    struct reader fields = reader_over_span(line);
+    struct span name, target = {NULL, 0};
+    *entry = (struct entry){.line = number};
+    if (line.size > CREDENTIALS_LINE_MAX)
+        return credentials_fail(error, number, "is longer than %d bytes; shorten or delete it",
+                                CREDENTIALS_LINE_MAX);
+    if (line.size && memchr(line.at, '\0', line.size))
+        return credentials_fail(error, number, "holds a NUL byte; the file must be plain text");
+    if (!take_kind(&fields, &entry->kind))
+        return credentials_fail(error, number,
+                                "begins with neither 'user:' nor 'mapped:'; correct the line, or "
+                                "begin it with '#' to make it a comment");
+    bool mapped = entry->kind == CREDENTIALS_MAPPED;
+    if (!read_until(&fields, ':', &name) || (mapped && !read_until(&fields, ':', &target)))
+        return credentials_fail(error, number, "has too few fields; it should be '%s'",
+                                mapped ? "mapped:NAME:ACCOUNT:NTHASH" : "user:NAME:NTHASH");
+    if (!nt_hash_parse(reader_rest(&fields), entry->nt_hash))
+        return credentials_fail(error, number,
+                                "the last field is not an NT hash of 32 hexadecimal digits; write "
+                                "the line anew with 'countersign user add'");
+    return parse_names(name, target, entry, error);
+}

@@ -1,0 +1,19 @@
+#include "crypto/identity.h"
+
+#include "crypto/text.h"
+
+const char *mechanism_name(enum mechanism mechanism)
+{
+    switch (mechanism) {
+    case MECHANISM_NTLM: return "ntlm";
+    case MECHANISM_KERBEROS: return "kerberos";
+    case MECHANISM_NONE: break;
+    }
+    return "none";
+}
+
+bool identity_same(const struct identity *a, const struct identity *b)
+{
+    return a->mechanism == b->mechanism && text_same_name(a->user, b->user) &&
+           text_same_name(a->domain, b->domain);
+}

@@ -1,0 +1,153 @@
+#include "crypto/keeper.h"
+
+#include <stdio.h>
+#include <unistd.h>
+
+#include <event2/event.h>
+
+#include "crypto/channel.h"
+#include "crypto/keeper_message.h"
+#include "crypto/keeper_worker.h"
+
+enum { TICK_SECONDS = 5 };
+
+struct process {
+    struct keeper keeper;
+    struct channel *control;
+    struct event *tick;
+    int status;
+};
+
+const char *login_kind_name(enum login_kind kind)
+{
+    switch (kind) {
+    case LOGIN_SAME: return "same";
+    case LOGIN_MAPPED: return "mapped";
+    }
+    return "unknown";
+}
+
+/* Threads go on with the credentials they have; whatever begins from here on uses the new ones. */
+static void reload(struct keeper *keeper)
+{
+    struct secrets *secrets = secrets_read(keeper->settings->credentials);
+    if (!secrets) {
+        (void)fputs("countersign: keeper: going on with the credentials read before\n", stderr);
+        return;
+    }
+    secrets_release(keeper->secrets);
+    keeper->secrets = secrets;
+}
+
+MUST_USE static bool on_peer(struct keeper *keeper, struct span body, int fd)
+{
+    struct control_peer peer;
+    if (fd < 0 || !control_peer_read(body, &peer)) {
+        if (fd >= 0)
+            close(fd);
+        return false;
+    }
+    switch (peer.role) {
+    case PEER_WORKER:
+        if (!keeper_worker_add(keeper, peer.index, fd))
+            (void)fprintf(stderr, "countersign: keeper: no memory for worker %u\n", peer.index);
+        return true;
+    case PEER_RECORDER: /* the workers report what the keeper decides */ close(fd); return true;
+    case PEER_KEEPER: break;
+    }
+    close(fd);
+    return false;
+}
+
+static bool on_control(void *context, uint16_t type, struct span body, int fd)
+{
+    struct process *process = context;
+    if (type == CONTROL_PEER)
+        return on_peer(&process->keeper, body, fd);
+    if (fd >= 0) {
+        close(fd);
+        return false;
+    }
+    if (body.size)
+        return false;
+    switch (type) {
+    case CONTROL_STOP: return event_base_loopbreak(process->keeper.base) == 0;
+    case CONTROL_RELOAD: reload(&process->keeper); return true;
+    default: return false;
+    }
+}
+
+/* Without a supervisor there is nothing to keep secrets for. */
+static void on_control_gone(void *context, bool malformed)
+{
+    struct process *process = context;
+    if (malformed) {
+        (void)fputs("countersign: keeper: malformed message from the supervisor\n", stderr);
+        process->status = 1;
+    }
+    (void)event_base_loopbreak(process->keeper.base);
+}
+
+static void on_tick(evutil_socket_t fd, short what, void *context)
+{
+    struct keeper *keeper = context;
+    (void)fd;
+    (void)what;
+    keeper_workers_tick(keeper, keeper_now());
+}
+
+/* Takes over `control_fd` also when it fails. */
+MUST_USE static bool start(struct process *process, int control_fd)
+{
+    static const struct channel_handler handler = {.message = on_control, .gone = on_control_gone};
+    static const struct timeval interval = {.tv_sec = TICK_SECONDS};
+    struct keeper *keeper = &process->keeper;
+    unsigned threads = keeper->settings->threads;
+    keeper->base = event_base_new();
+    if (!keeper->base) {
+        close(control_fd);
+        return false;
+    }
+    process->control = channel_new(keeper->base, control_fd, &handler, process);
+    keeper->pool = pool_new(keeper->base, threads ? threads : 1);
+    process->tick = event_new(keeper->base, -1, EV_PERSIST, on_tick, keeper);
+    return process->control && keeper->pool && process->tick &&
+           event_add(process->tick, &interval) == 0 &&
+           channel_send(process->control, CONTROL_READY, (struct span){NULL, 0}, -1);
+}
+
+/* In this order: what is in the pool holds on to workers and secrets. */
+static void finish(struct process *process)
+{
+    struct keeper *keeper = &process->keeper;
+    keeper_workers_end(keeper);
+    pool_free(keeper->pool);
+    handles_free(&keeper->handles);
+    secrets_release(keeper->secrets);
+    channel_free(process->control);
+    if (process->tick)
+        event_free(process->tick);
+    if (keeper->base)
+        event_base_free(keeper->base);
+}
+
+int keeper_run(const struct keeper_settings *settings, int control_fd)
+{
+    struct process process = {.keeper = {.settings = settings}, .status = 0};
+    handles_init(&process.keeper.handles);
+    LIST_INIT(&process.keeper.workers);
+    process.keeper.secrets = secrets_read(settings->credentials);
+    if (!process.keeper.secrets) {
+        close(control_fd);
+        return 1;
+    }
+    if (!start(&process, control_fd)) {
+        (void)fputs("countersign: keeper: cannot start: memory, threads or descriptors short\n",
+                    stderr);
+        process.status = 1;
+    } else if (event_base_dispatch(process.keeper.base) < 0) {
+        process.status = 1;
+    }
+    finish(&process);
+    return process.status;
+}

@@ -1,0 +1,51 @@
+/*
+ * The keeper: the process that holds every long-term secret and does every authentication.
+ *
+ * A worker asks it to take a client's tokens (the acceptor's side), and to log in upstream for an
+ * identity that the keeper itself proved for that worker and link. The proof is a handle: 16 random
+ * bytes, good for one login start, on the channel and for the link it was made for, for a minute.
+ * Authentication runs in a pool of threads, so that a slow one delays nobody else.
+ */
+#ifndef COUNTERSIGN_CRYPTO_KEEPER_H
+#define COUNTERSIGN_CRYPTO_KEEPER_H
+
+#include "crypto/accept.h"
+
+enum login_kind { LOGIN_SAME, LOGIN_MAPPED };
+enum { KEEPER_HANDLE_SIZE = 16, KEEPER_LOGINS_MAX = 5, KEEPER_ATTEMPTS_MAX = 4096 };
+
+/* "same", "mapped". */
+const char *login_kind_name(enum login_kind kind);
+
+struct keeper_listener {
+    const char *name;
+    struct accept_policy accept;
+};
+
+struct keeper_upstream {
+    const char *name;
+    const char *target; /* SPN for the upstream leg: "cifs/nas.example.com" */
+    enum login_kind logins[KEEPER_LOGINS_MAX]; /* tried in order; the next only when this one has no
+                                                  credential for the identity */
+    size_t logins_count;
+};
+
+/* Plain data made from the configuration; listeners and upstreams are named by index in messages. */
+struct keeper_settings {
+    const struct keeper_listener *listeners;
+    size_t listeners_count;
+    const struct keeper_upstream *upstreams;
+    size_t upstreams_count;
+    const char *credentials; /* path */
+    unsigned threads;        /* of the pool; at least 1 */
+};
+
+/*
+ * Runs the keeper until its control channel `control_fd` says stop or closes. Reads the credentials
+ * file first, as the current user; when that fails it says why on standard error and returns 1. On
+ * the control message CONTROL_RELOAD it reads the file again: a broken one leaves the old in
+ * use, with a message. Channels to workers arrive over the control channel. Returns the exit status.
+ */
+int keeper_run(const struct keeper_settings *settings, int control_fd);
+
+#endif

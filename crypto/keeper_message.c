@@ -1,0 +1,265 @@
+#include "crypto/keeper_message.h"
+
+#include <string.h>
+
+#include <openssl/crypto.h>
+
+enum {
+    CLIENT_TEXT_MAX = 128,
+    LOGIN_TEXT_MAX = 16,
+    ACCOUNT_TEXT_MAX = 2 * IDENTITY_NAME_MAX,
+};
+
+const char *keeper_reason_name(enum keeper_reason reason)
+{
+    switch (reason) {
+    case KEEPER_REASON_REFUSAL: return "refusal";
+    case KEEPER_REASON_BAD_HANDLE: return "bad_handle";
+    case KEEPER_REASON_NO_CREDENTIAL: return "no_credential";
+    case KEEPER_REASON_BUSY: return "busy";
+    case KEEPER_REASON_INTERNAL: return "internal";
+    }
+    return "unknown";
+}
+
+/* A blob that no decoder would take is not written either. */
+static void write_blob(struct writer *writer, struct span blob, size_t most)
+{
+    if (blob.size > most) {
+        writer->overflow = true;
+        return;
+    }
+    write_le32(writer, (uint32_t)blob.size);
+    write_span(writer, blob);
+}
+
+MUST_USE static bool read_blob(struct reader *reader, struct span *blob, size_t most)
+{
+    uint32_t size;
+    return read_le32(reader, &size) && size <= most && read_span(reader, size, blob);
+}
+
+/* A NUL-terminated text in an array of `size` bytes. */
+static void write_text(struct writer *writer, const char *text, size_t size)
+{
+    write_blob(writer, (struct span){(const uint8_t *)text, strnlen(text, size)}, size - 1);
+}
+
+MUST_USE static bool read_text(struct reader *reader, char *text, size_t size)
+{
+    struct span blob;
+    if (!read_blob(reader, &blob, size - 1) || (blob.size && memchr(blob.at, '\0', blob.size)))
+        return false;
+    if (blob.size)
+        memcpy(text, blob.at, blob.size);
+    text[blob.size] = '\0';
+    return true;
+}
+
+MUST_USE static bool read_bool(struct reader *reader, bool *value)
+{
+    uint8_t byte;
+    if (!read_u8(reader, &byte) || byte > 1)
+        return false;
+    *value = byte;
+    return true;
+}
+
+static void write_key(struct writer *writer, const struct session_key *key)
+{
+    write_blob(writer, (struct span){key->bytes, key->size}, sizeof key->bytes);
+}
+
+MUST_USE static bool read_key(struct reader *reader, struct session_key *key)
+{
+    struct span blob;
+    if (!read_blob(reader, &blob, sizeof key->bytes))
+        return false;
+    *key = (struct session_key){.size = blob.size};
+    if (blob.size)
+        memcpy(key->bytes, blob.at, blob.size);
+    return true;
+}
+
+/* Of a message that is not taken, no key stays behind either. */
+MUST_USE static bool take_key(bool taken, struct session_key *key)
+{
+    if (!taken)
+        OPENSSL_cleanse(key, sizeof *key);
+    return taken;
+}
+
+static void write_identity(struct writer *writer, const struct identity *identity)
+{
+    write_u8(writer, (uint8_t)identity->mechanism);
+    write_u8(writer, identity->spnego);
+    write_u8(writer, identity->mic_present);
+    write_text(writer, identity->user, sizeof identity->user);
+    write_text(writer, identity->domain, sizeof identity->domain);
+    write_text(writer, identity->workstation, sizeof identity->workstation);
+    write_text(writer, identity->target_name, sizeof identity->target_name);
+}
+
+MUST_USE static bool read_identity(struct reader *reader, struct identity *identity)
+{
+    uint8_t mechanism;
+    *identity = (struct identity){0};
+    if (!read_u8(reader, &mechanism) || mechanism > MECHANISM_KERBEROS ||
+        !read_bool(reader, &identity->spnego) || !read_bool(reader, &identity->mic_present))
+        return false;
+    identity->mechanism = mechanism;
+    return read_text(reader, identity->user, sizeof identity->user) &&
+           read_text(reader, identity->domain, sizeof identity->domain) &&
+           read_text(reader, identity->workstation, sizeof identity->workstation) &&
+           read_text(reader, identity->target_name, sizeof identity->target_name);
+}
+
+void control_peer_write(struct writer *writer, const struct control_peer *message)
+{
+    write_u8(writer, (uint8_t)message->role);
+    write_le32(writer, message->index);
+}
+
+bool control_peer_read(struct span body, struct control_peer *message)
+{
+    struct reader reader = reader_over_span(body);
+    uint8_t role;
+    if (!read_u8(&reader, &role) || role < PEER_KEEPER || role > PEER_WORKER ||
+        !read_le32(&reader, &message->index))
+        return false;
+    message->role = role;
+    return (message->role == PEER_WORKER || message->index == 0) && reader_left(&reader) == 0;
+}
+
+void keeper_accept_write(struct writer *writer, const struct keeper_accept *message)
+{
+    write_le64(writer, message->attempt);
+    write_le64(writer, message->link);
+    write_le32(writer, message->listener);
+    write_blob(writer, message->client, CLIENT_TEXT_MAX);
+    write_blob(writer, message->token, TOKEN_MAX);
+}
+
+bool keeper_accept_read(struct span body, struct keeper_accept *message)
+{
+    struct reader reader = reader_over_span(body);
+    return read_le64(&reader, &message->attempt) && read_le64(&reader, &message->link) &&
+           read_le32(&reader, &message->listener) &&
+           read_blob(&reader, &message->client, CLIENT_TEXT_MAX) &&
+           read_blob(&reader, &message->token, TOKEN_MAX) && reader_left(&reader) == 0;
+}
+
+void keeper_login_write(struct writer *writer, const struct keeper_login *message)
+{
+    write_le64(writer, message->attempt);
+    write_le64(writer, message->link);
+    write_le32(writer, message->upstream);
+    write_bytes(writer, message->handle, sizeof message->handle);
+}
+
+bool keeper_login_read(struct span body, struct keeper_login *message)
+{
+    struct reader reader = reader_over_span(body);
+    return read_le64(&reader, &message->attempt) && read_le64(&reader, &message->link) &&
+           read_le32(&reader, &message->upstream) &&
+           read_copy(&reader, message->handle, sizeof message->handle) && reader_left(&reader) == 0;
+}
+
+void keeper_step_write(struct writer *writer, const struct keeper_step *message)
+{
+    write_le64(writer, message->attempt);
+    write_blob(writer, message->token, TOKEN_MAX);
+}
+
+bool keeper_step_read(struct span body, struct keeper_step *message)
+{
+    struct reader reader = reader_over_span(body);
+    return read_le64(&reader, &message->attempt) &&
+           read_blob(&reader, &message->token, TOKEN_MAX) && reader_left(&reader) == 0;
+}
+
+void keeper_forget_write(struct writer *writer, const struct keeper_forget *message)
+{
+    write_le64(writer, message->attempt);
+}
+
+bool keeper_forget_read(struct span body, struct keeper_forget *message)
+{
+    struct reader reader = reader_over_span(body);
+    return read_le64(&reader, &message->attempt) && reader_left(&reader) == 0;
+}
+
+void keeper_continue_write(struct writer *writer, const struct keeper_continue *message)
+{
+    write_le64(writer, message->attempt);
+    write_blob(writer, message->token, TOKEN_MAX);
+    write_key(writer, &message->key);
+    write_blob(writer, message->login, LOGIN_TEXT_MAX);
+    write_blob(writer, message->account, ACCOUNT_TEXT_MAX);
+    write_u8(writer, message->fell_back);
+}
+
+bool keeper_continue_read(struct span body, struct keeper_continue *message)
+{
+    struct reader reader = reader_over_span(body);
+    bool taken =
+        read_le64(&reader, &message->attempt) && read_blob(&reader, &message->token, TOKEN_MAX) &&
+        read_key(&reader, &message->key) && read_blob(&reader, &message->login, LOGIN_TEXT_MAX) &&
+        read_blob(&reader, &message->account, ACCOUNT_TEXT_MAX) &&
+        read_bool(&reader, &message->fell_back) && reader_left(&reader) == 0;
+    return take_key(taken, &message->key);
+}
+
+void keeper_proven_write(struct writer *writer, const struct keeper_proven *message)
+{
+    write_le64(writer, message->attempt);
+    write_bytes(writer, message->handle, sizeof message->handle);
+    write_key(writer, &message->key);
+    write_blob(writer, message->token, TOKEN_MAX);
+    write_identity(writer, &message->identity);
+}
+
+bool keeper_proven_read(struct span body, struct keeper_proven *message)
+{
+    struct reader reader = reader_over_span(body);
+    bool taken = read_le64(&reader, &message->attempt) &&
+                 read_copy(&reader, message->handle, sizeof message->handle) &&
+                 read_key(&reader, &message->key) && message->key.size > 0 &&
+                 read_blob(&reader, &message->token, TOKEN_MAX) &&
+                 read_identity(&reader, &message->identity) && reader_left(&reader) == 0;
+    return take_key(taken, &message->key);
+}
+
+void keeper_logged_in_write(struct writer *writer, const struct keeper_logged_in *message)
+{
+    write_le64(writer, message->attempt);
+    write_key(writer, &message->key);
+}
+
+bool keeper_logged_in_read(struct span body, struct keeper_logged_in *message)
+{
+    struct reader reader = reader_over_span(body);
+    bool taken = read_le64(&reader, &message->attempt) && read_key(&reader, &message->key) &&
+                 message->key.size > 0 && reader_left(&reader) == 0;
+    return take_key(taken, &message->key);
+}
+
+void keeper_refused_write(struct writer *writer, const struct keeper_refused *message)
+{
+    write_le64(writer, message->attempt);
+    write_u8(writer, (uint8_t)message->reason);
+    write_u8(writer, (uint8_t)message->refusal);
+    write_identity(writer, &message->identity);
+}
+
+bool keeper_refused_read(struct span body, struct keeper_refused *message)
+{
+    struct reader reader = reader_over_span(body);
+    uint8_t reason, refusal;
+    if (!read_le64(&reader, &message->attempt) || !read_u8(&reader, &reason) ||
+        reason > KEEPER_REASON_INTERNAL || !read_u8(&reader, &refusal) || refusal >= REFUSAL_COUNT)
+        return false;
+    message->reason = reason;
+    message->refusal = refusal;
+    return read_identity(&reader, &message->identity) && reader_left(&reader) == 0;
+}

@@ -1,0 +1,37 @@
+/*
+ * The keeper's side of one worker: its channel, and what it may ask for.
+ *
+ * A worker is not trusted. What it began belongs to its channel; whatever it sends that an honest
+ * worker would not send ends the channel, and with it every attempt and handle that came of it.
+ */
+#ifndef COUNTERSIGN_CRYPTO_KEEPER_WORKER_H
+#define COUNTERSIGN_CRYPTO_KEEPER_WORKER_H
+
+#include "crypto/keeper_attempt.h"
+#include "crypto/keeper_handle.h"
+
+struct keeper_worker;
+
+/* What all workers share; it belongs to the event loop's thread. */
+struct keeper {
+    const struct keeper_settings *settings;
+    struct event_base *base;
+    struct pool *pool;
+    struct secrets *secrets; /* the newest */
+    struct handle_table handles;
+    LIST_HEAD(, keeper_worker) workers;
+};
+
+/* Milliseconds of the monotonic clock. */
+uint64_t keeper_now(void);
+
+/* Takes over `fd`, also when it fails. */
+MUST_USE bool keeper_worker_add(struct keeper *keeper, uint32_t index, int fd);
+
+/* Drops attempts and handles past their lifetimes. */
+void keeper_workers_tick(struct keeper *keeper, uint64_t now);
+
+/* Closes every channel. What is still in the pool is freed when it comes back. */
+void keeper_workers_end(struct keeper *keeper);
+
+#endif

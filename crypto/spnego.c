@@ -1,0 +1,192 @@
+#include "crypto/spnego.h"
+
+#include "crypto/der.h"
+
+static const uint8_t spnego_oid[] = {0x2b, 0x06, 0x01, 0x05, 0x05, 0x02};
+static const uint8_t ntlm_oid[] = {0x2b, 0x06, 0x01, 0x04, 0x01, 0x82, 0x37, 0x02, 0x02, 0x0a};
+
+/* SEQUENCE { OID of NTLMSSP }. */
+static const uint8_t own_list[] = {0x30, 0x0c, 0x06, 0x0a, 0x2b, 0x06, 0x01,
+                                   0x04, 0x01, 0x82, 0x37, 0x02, 0x02, 0x0a};
+
+/* The text that MS-SPNG 2.2.1 gives a server that follows RFC 4178. */
+static const uint8_t hint_name[] = "not_defined_in_RFC4178@please_ignore";
+
+struct span spnego_ntlm(void)
+{
+    return (struct span){ntlm_oid, sizeof ntlm_oid};
+}
+
+struct span spnego_own_list(void)
+{
+    return (struct span){own_list, sizeof own_list};
+}
+
+/* The one element inside a context-tagged field, which fills it. */
+static bool read_inner(struct span field, uint8_t tag, struct span *content)
+{
+    struct reader reader = reader_over_span(field);
+    return der_expect(&reader, tag, content) && reader_left(&reader) == 0;
+}
+
+static bool read_mechanisms(struct span list, struct spnego_init *init)
+{
+    struct span content, oid;
+    if (!read_inner(list, DER_SEQUENCE, &content))
+        return false;
+    struct reader reader = reader_over_span(content);
+    init->mech_list = list;
+    for (unsigned i = 0; reader_left(&reader); i++) {
+        if (i == SPNEGO_MECHANISMS_MAX || !der_expect(&reader, DER_OID, &oid))
+            return false;
+        if (span_equal(oid, spnego_ntlm())) {
+            init->ntlm = true;
+            init->ntlm_first |= i == 0;
+        }
+    }
+    return content.size > 0;
+}
+
+/* The content of the SEQUENCE in GSS-API's initial framing (RFC 2743 3.1) and NegotiationToken's [0]. */
+static bool open_init(struct span token, struct reader *fields)
+{
+    struct reader reader = reader_over_span(token);
+    struct span frame, oid, choice, sequence;
+    if (!der_expect(&reader, DER_APPLICATION_0, &frame))
+        return false;
+    reader = reader_over_span(frame);
+    if (!der_expect(&reader, DER_OID, &oid) ||
+        !span_equal(oid, (struct span){spnego_oid, sizeof spnego_oid}) ||
+        !der_expect(&reader, DER_CONTEXT_0, &choice) ||
+        !read_inner(choice, DER_SEQUENCE, &sequence))
+        return false;
+    *fields = reader_over_span(sequence);
+    return true;
+}
+
+/* Remembers that a field was seen; false when it is seen again. */
+static bool once(uint8_t tag, uint32_t *seen)
+{
+    uint32_t bit = UINT32_C(1) << (tag & 0x1f);
+    bool first = !(*seen & bit);
+    *seen |= bit;
+    return first;
+}
+
+/* [1] reqFlags, [3] negHints or mechListMIC and [4] mechListMIC of a first token bind nothing. */
+bool spnego_init_read(struct span token, struct spnego_init *init)
+{
+    struct reader reader;
+    uint32_t seen = 0;
+    *init = (struct spnego_init){.ntlm = false};
+    if (!open_init(token, &reader))
+        return false;
+    while (reader_left(&reader)) {
+        uint8_t tag;
+        struct span field;
+        if (!der_read(&reader, &tag, &field) || !once(tag, &seen))
+            return false;
+        if (tag == DER_CONTEXT_0 && !read_mechanisms(field, init))
+            return false;
+        if (tag == DER_CONTEXT_2 && !read_inner(field, DER_OCTET_STRING, &init->token))
+            return false;
+    }
+    return init->mech_list.size > 0;
+}
+
+static bool read_state(struct span field, enum spnego_state *state)
+{
+    struct span value;
+    if (!read_inner(field, DER_ENUMERATED, &value) || value.size != 1)
+        return false;
+    uint8_t number = *value.at;
+    *state = (enum spnego_state)number;
+    return number <= SPNEGO_REQUEST_MIC;
+}
+
+static bool read_response_field(uint8_t tag, struct span field, struct spnego_response *response)
+{
+    switch (tag) {
+    case DER_CONTEXT_0: return read_state(field, &response->state);
+    case DER_CONTEXT_1: return read_inner(field, DER_OID, &response->mechanism);
+    case DER_CONTEXT_2: return read_inner(field, DER_OCTET_STRING, &response->token);
+    case DER_CONTEXT_3: return read_inner(field, DER_OCTET_STRING, &response->mic);
+    default: return true;
+    }
+}
+
+bool spnego_response_read(struct span token, struct spnego_response *response)
+{
+    struct reader reader = reader_over_span(token);
+    struct span choice, sequence;
+    uint32_t seen = 0;
+    *response = (struct spnego_response){.state = SPNEGO_NO_STATE};
+    if (!der_expect(&reader, DER_CONTEXT_1, &choice) ||
+        !read_inner(choice, DER_SEQUENCE, &sequence))
+        return false;
+    reader = reader_over_span(sequence);
+    while (reader_left(&reader)) {
+        uint8_t tag;
+        struct span field;
+        if (!der_read(&reader, &tag, &field) || !once(tag, &seen) ||
+            !read_response_field(tag, field, response))
+            return false;
+    }
+    return true;
+}
+
+/* A context-tagged field around one element; nothing for an empty one. */
+static void write_field(struct writer *writer, uint8_t context, uint8_t tag, struct span content)
+{
+    if (content.size == 0)
+        return;
+    der_write_head(writer, context, der_size(content.size));
+    der_write(writer, tag, content);
+}
+
+static size_t field_size(struct span content)
+{
+    return content.size ? der_size(der_size(content.size)) : 0;
+}
+
+/* Everything of a first token up to the fields behind the mechanisms, which take `rest` bytes. */
+static void write_init_start(struct writer *writer, size_t rest)
+{
+    size_t fields = der_size(sizeof own_list) + rest;
+    size_t choice = der_size(fields);
+    der_write_head(writer, DER_APPLICATION_0, der_size(sizeof spnego_oid) + der_size(choice));
+    der_write(writer, DER_OID, (struct span){spnego_oid, sizeof spnego_oid});
+    der_write_head(writer, DER_CONTEXT_0, choice);
+    der_write_head(writer, DER_SEQUENCE, fields);
+    der_write(writer, DER_CONTEXT_0, spnego_own_list());
+}
+
+void spnego_init_write(struct writer *writer, struct span token)
+{
+    write_init_start(writer, field_size(token));
+    write_field(writer, DER_CONTEXT_2, DER_OCTET_STRING, token);
+}
+
+void spnego_hint_write(struct writer *writer)
+{
+    const struct span name = {hint_name, sizeof hint_name - 1};
+    size_t hints = field_size(name);
+    write_init_start(writer, der_size(der_size(hints)));
+    der_write_head(writer, DER_CONTEXT_3, der_size(hints));
+    der_write_head(writer, DER_SEQUENCE, hints);
+    write_field(writer, DER_CONTEXT_0, DER_GENERAL_STRING, name);
+}
+
+void spnego_response_write(struct writer *writer, const struct spnego_response *response)
+{
+    const uint8_t state = (uint8_t)response->state;
+    const struct span state_field = {&state, response->state == SPNEGO_NO_STATE ? 0 : 1};
+    size_t fields = field_size(state_field) + field_size(response->mechanism) +
+                    field_size(response->token) + field_size(response->mic);
+    der_write_head(writer, DER_CONTEXT_1, der_size(fields));
+    der_write_head(writer, DER_SEQUENCE, fields);
+    write_field(writer, DER_CONTEXT_0, DER_ENUMERATED, state_field);
+    write_field(writer, DER_CONTEXT_1, DER_OID, response->mechanism);
+    write_field(writer, DER_CONTEXT_2, DER_OCTET_STRING, response->token);
+    write_field(writer, DER_CONTEXT_3, DER_OCTET_STRING, response->mic);
+}

@@ -1,0 +1,100 @@
+#include "policy/config.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "policy/config_parts.h"
+#include "policy/config_schema.h"
+
+/* Sixty-four listeners and upstreams with every option and comments are far less. */
+enum { FILE_SIZE_MAX = 1024 * 1024 };
+
+struct config *config_parse(const char *text, size_t size, struct config_error *error)
+{
+    struct config_document *document = config_document_read(text, size, error);
+    if (!document)
+        return NULL;
+    struct config *config = config_load(text, size, document, error);
+    if (config &&
+        (!config_fill(config, document, error) || !config_check(config, document, error))) {
+        config_free(config);
+        config = NULL;
+    }
+    config_document_free(document);
+    return config;
+}
+
+/* Reads until the end or the buffer is full; false with errno set. */
+static bool read_whole(int fd, char *buffer, size_t room, size_t *size)
+{
+    *size = 0;
+    while (*size < room) {
+        ssize_t got = read(fd, &buffer[*size], room - *size);
+        if (got == 0)
+            return true;
+        if (got < 0 && errno != EINTR)
+            return false;
+        *size += got > 0 ? (size_t)got : 0;
+    }
+    return true;
+}
+
+static struct config *read_open(int fd, struct config_error *error)
+{
+    struct config *config = NULL;
+    size_t size;
+    char *buffer = malloc(FILE_SIZE_MAX + 1);
+    if (!buffer || !read_whole(fd, buffer, FILE_SIZE_MAX + 1, &size))
+        config_error_set(error, 0, "cannot be read: %s", strerror(errno));
+    else if (size > FILE_SIZE_MAX)
+        config_error_set(error, 0, "is longer than %d bytes; is it the right file?",
+                         (int)FILE_SIZE_MAX);
+    else
+        config = config_parse(buffer, size, error);
+    free(buffer);
+    return config;
+}
+
+struct config *config_read(const char *path, struct config_error *error)
+{
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
+    if (fd < 0) {
+        config_error_set(error, 0, "cannot be opened: %s", strerror(errno));
+        return NULL;
+    }
+    struct config *config = read_open(fd, error);
+    close(fd);
+    return config;
+}
+
+void config_free(struct config *config)
+{
+    cyaml_free(&config_cyaml, &config_schema, config, 0);
+}
+
+const struct config_upstream *config_upstream_of(const struct config *config,
+                                                 const struct config_listener *listener)
+{
+    for (unsigned i = 0; i < config->upstreams_count; i++) {
+        const struct config_upstream *upstream = &config->upstreams[i];
+        if (upstream->name && strcmp(upstream->name, listener->upstream) == 0)
+            return upstream;
+    }
+    return NULL;
+}
+
+const char *config_dialect_name(uint16_t dialect)
+{
+    switch (dialect) {
+    case CONFIG_SMB_2_0_2: return "2.0.2";
+    case CONFIG_SMB_2_1: return "2.1";
+    case CONFIG_SMB_3_0: return "3.0";
+    case CONFIG_SMB_3_0_2: return "3.0.2";
+    case CONFIG_SMB_3_1_1: return "3.1.1";
+    default: return "unknown";
+    }
+}

@@ -1,0 +1,120 @@
+/*
+ * The configuration: proxy.yaml, read whole, checked whole, as plain data.
+ */
+#ifndef COUNTERSIGN_POLICY_CONFIG_H
+#define COUNTERSIGN_POLICY_CONFIG_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/* The values are the numbers of MS-SMB2 and of crypto/: proxy/ passes them on as they are. */
+enum config_signing { CONFIG_HMAC_SHA256 = 0, CONFIG_AES_CMAC = 1, CONFIG_AES_GMAC = 2 };
+enum config_login { CONFIG_LOGIN_SAME = 0, CONFIG_LOGIN_MAPPED = 1 };
+enum config_mic { CONFIG_MIC_ANNOUNCED = 0, CONFIG_MIC_REQUIRED = 1 };
+enum config_target_name {
+    CONFIG_TARGET_NAME_OFF = 0,
+    CONFIG_TARGET_NAME_IF_PRESENT = 1,
+    CONFIG_TARGET_NAME_REQUIRED = 2
+};
+enum config_multi_protocol { CONFIG_MULTI_PROTOCOL_ACCEPT = 0, CONFIG_MULTI_PROTOCOL_REFUSE = 1 };
+enum config_dialect {
+    CONFIG_SMB_2_0_2 = 0x0202,
+    CONFIG_SMB_2_1 = 0x0210,
+    CONFIG_SMB_3_0 = 0x0300,
+    CONFIG_SMB_3_0_2 = 0x0302,
+    CONFIG_SMB_3_1_1 = 0x0311
+};
+
+struct config_listener {
+    char *name;
+    char *address; /* numeric IPv4 or IPv6 */
+    uint16_t port;
+    char *upstream;          /* name of a struct config_upstream */
+    char **names;            /* by which clients call this listener, for the target name check */
+    unsigned names_count;
+    enum config_dialect min_dialect;
+    enum config_dialect max_dialect;
+    enum config_signing *signing; /* in order of preference, at 3.1.1 */
+    unsigned signing_count;
+    enum config_multi_protocol multi_protocol; /* SMB1 NEGOTIATE that offers SMB2 */
+    enum config_mic mic;
+    enum config_target_name target_name;
+};
+
+struct config_upstream {
+    char *name;
+    char *address; /* numeric, or a host name that is resolved at start */
+    uint16_t port;
+    char *server_name; /* what the file server is called: SPN and UNC paths; default: address */
+    enum config_login *login; /* in order */
+    unsigned login_count;
+    enum config_dialect min_dialect;
+    enum config_dialect max_dialect;
+    enum config_signing *signing; /* offered at 3.1.1, in order */
+    unsigned signing_count;
+    uint32_t connect_timeout; /* milliseconds: TCP connect and NEGOTIATE together */
+};
+
+struct config_audit {
+    char *file; /* JSON lines; NULL when none */
+    bool syslog;
+};
+
+struct config_users { /* user names or decimal uids; used when started as root */
+    char *worker;
+    char *keeper;
+    char *recorder;
+};
+
+struct config_limits {
+    uint32_t connections;             /* of one worker */
+    uint32_t connections_per_source;  /* of one worker, from one address */
+    uint32_t login_timeout;           /* milliseconds from accept, or from the last logoff, to a session */
+    uint32_t sessions_per_connection;
+    uint32_t interim_hold;            /* milliseconds; see response.c */
+    uint32_t memory;                  /* MiB of message buffers in one worker */
+};
+
+struct config {
+    struct config_listener *listeners;
+    unsigned listeners_count;
+    struct config_upstream *upstreams;
+    unsigned upstreams_count;
+    char *credentials; /* path of the credentials file */
+    struct config_audit audit;
+    struct config_users users;
+    struct config_limits limits;
+    uint32_t workers; /* 0: one per core */
+    char *netbios_name;   /* what our NTLM CHALLENGE says of us; default: host name, upper case, 15 */
+    char *netbios_domain; /* default WORKGROUP */
+    char *dns_name;       /* default: host name */
+    char *dns_domain;     /* default: what follows the first dot of dns_name, or empty */
+};
+
+/*
+ * One thing that is wrong: where (line of the file, 0 for the file as a whole; the path of the
+ * option, like "listeners[0].upstream"), what, and what to do, each a readable text.
+ */
+struct config_error {
+    unsigned line;
+    char text[512];
+};
+
+/*
+ * Reads `path`. NULL with `error` filled: a file that cannot be read, not YAML, an unknown key, a
+ * wrong type, a value out of range, a contradiction. Every default has been filled in. Does not look
+ * at the credentials file nor at the network. Free with config_free(); NULL is allowed there.
+ */
+struct config *config_read(const char *path, struct config_error *error);
+struct config *config_parse(const char *text, size_t size, struct config_error *error);
+void config_free(struct config *config);
+
+/* The listener's upstream; never NULL in a configuration that config_read() returned. */
+const struct config_upstream *config_upstream_of(const struct config *config,
+                                                 const struct config_listener *listener);
+
+/* "3.1.1" for 0x0311 and so on; "unknown". */
+const char *config_dialect_name(uint16_t dialect);
+
+#endif

@@ -1,0 +1,168 @@
+/*
+ * Defaults. proxy.yaml shows each of them; a unit test compares.
+ */
+#include <ctype.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "policy/config_parts.h"
+#include "policy/config_schema.h"
+
+enum { SMB_PORT = 445, HOST_NAME_SIZE = 256, NETBIOS_NAME_MAX = 15 };
+
+struct filling {
+    struct config_document *document;
+    const char *where; /* of the options that are filled: "", "listeners[0]" */
+    bool failed;       /* out of memory */
+};
+
+/* True when the option is not in the document. */
+static bool absent(const struct filling *filling, const char *option)
+{
+    struct config_path path = config_path_option(filling->where, option);
+    return !config_document_has(filling->document, path.text);
+}
+
+static void fill_number(const struct filling *filling, const char *option, uint32_t *number,
+                        uint32_t value)
+{
+    if (absent(filling, option))
+        *number = value;
+}
+
+static void fill_port(const struct filling *filling, uint16_t *port)
+{
+    if (absent(filling, "port"))
+        *port = SMB_PORT;
+}
+
+static void fill_text(struct filling *filling, const char *option, char **text, const char *value)
+{
+    if (!absent(filling, option) || !value)
+        return;
+    *text = strdup(value);
+    filling->failed |= !*text;
+}
+
+static void fill_signing(struct filling *filling, enum config_signing **signing, unsigned *count)
+{
+    static const enum config_signing values[] = {CONFIG_AES_GMAC, CONFIG_AES_CMAC,
+                                                 CONFIG_HMAC_SHA256};
+    if (!absent(filling, "signing"))
+        return;
+    *signing = malloc(sizeof values);
+    filling->failed |= !*signing;
+    if (!*signing)
+        return;
+    memcpy(*signing, values, sizeof values);
+    *count = sizeof values / sizeof values[0];
+}
+
+static void fill_login(struct filling *filling, struct config_upstream *upstream)
+{
+    if (!absent(filling, "login"))
+        return;
+    upstream->login = malloc(sizeof *upstream->login);
+    filling->failed |= !upstream->login;
+    if (!upstream->login)
+        return;
+    upstream->login[0] = CONFIG_LOGIN_SAME;
+    upstream->login_count = 1;
+}
+
+static void fill_dialects(const struct filling *filling, enum config_dialect *least,
+                          enum config_dialect *most)
+{
+    if (absent(filling, "min_dialect"))
+        *least = CONFIG_SMB_2_0_2;
+    if (absent(filling, "max_dialect"))
+        *most = CONFIG_SMB_3_1_1;
+}
+
+static void fill_listener(struct filling *filling, struct config_listener *listener)
+{
+    fill_port(filling, &listener->port);
+    fill_dialects(filling, &listener->min_dialect, &listener->max_dialect);
+    fill_signing(filling, &listener->signing, &listener->signing_count);
+    if (absent(filling, "multi_protocol"))
+        listener->multi_protocol = CONFIG_MULTI_PROTOCOL_ACCEPT;
+    if (absent(filling, "mic"))
+        listener->mic = CONFIG_MIC_ANNOUNCED;
+    if (absent(filling, "target_name"))
+        listener->target_name = CONFIG_TARGET_NAME_IF_PRESENT;
+}
+
+static void fill_upstream(struct filling *filling, struct config_upstream *upstream)
+{
+    fill_port(filling, &upstream->port);
+    fill_text(filling, "server_name", &upstream->server_name, upstream->address);
+    fill_login(filling, upstream);
+    fill_dialects(filling, &upstream->min_dialect, &upstream->max_dialect);
+    fill_signing(filling, &upstream->signing, &upstream->signing_count);
+    fill_number(filling, "connect_timeout", &upstream->connect_timeout, 5000);
+}
+
+static void fill_limits(struct filling *filling, struct config_limits *limits)
+{
+    fill_number(filling, "connections", &limits->connections, 4096);
+    fill_number(filling, "connections_per_source", &limits->connections_per_source,
+                limits->connections < 512 ? limits->connections : 512);
+    fill_number(filling, "login_timeout", &limits->login_timeout, 60000);
+    fill_number(filling, "sessions_per_connection", &limits->sessions_per_connection, 256);
+    fill_number(filling, "memory", &limits->memory, 1024);
+}
+
+/* Our names, from the host's: "files.example.com" is FILES for NetBIOS. */
+static void fill_names(struct filling *filling, struct config *config)
+{
+    char host[HOST_NAME_SIZE] = "", netbios[NETBIOS_NAME_MAX + 1] = "";
+    if (gethostname(host, sizeof host - 1) != 0 || !host[0])
+        snprintf(host, sizeof host, "countersign");
+    for (size_t i = 0; i < NETBIOS_NAME_MAX && host[i] && host[i] != '.'; i++)
+        netbios[i] = (char)toupper((unsigned char)host[i]);
+    fill_text(filling, "netbios_name", &config->netbios_name, netbios);
+    fill_text(filling, "netbios_domain", &config->netbios_domain, "WORKGROUP");
+    fill_text(filling, "dns_name", &config->dns_name, host);
+    if (!config->dns_domain && config->dns_name) {
+        const char *dot = strchr(config->dns_name, '.');
+        bool given = !absent(filling, "dns_domain"); /* and empty */
+        config->dns_domain = strdup(dot && !given ? &dot[1] : "");
+        filling->failed |= !config->dns_domain;
+    }
+}
+
+static void fill_top(struct filling *filling, struct config *config)
+{
+    filling->where = "audit";
+    fill_text(filling, "file", &config->audit.file, "/var/log/countersign/audit.json");
+    filling->where = "users";
+    fill_text(filling, "worker", &config->users.worker, "countersign");
+    fill_text(filling, "keeper", &config->users.keeper, "countersign-keeper");
+    fill_text(filling, "recorder", &config->users.recorder, "countersign-audit");
+    filling->where = "limits";
+    fill_limits(filling, &config->limits);
+    filling->where = "";
+    fill_names(filling, config);
+}
+
+bool config_fill(struct config *config, struct config_document *document,
+                 struct config_error *error)
+{
+    struct filling filling = {.document = document};
+    for (unsigned i = 0; i < config->listeners_count; i++) {
+        struct config_path where = config_path_entry("listeners", i);
+        filling.where = where.text;
+        fill_listener(&filling, &config->listeners[i]);
+    }
+    for (unsigned i = 0; i < config->upstreams_count; i++) {
+        struct config_path where = config_path_entry("upstreams", i);
+        filling.where = where.text;
+        fill_upstream(&filling, &config->upstreams[i]);
+    }
+    fill_top(&filling, config);
+    if (filling.failed)
+        config_error_set(error, 0, "out of memory");
+    return !filling.failed;
+}

@@ -1,0 +1,57 @@
+/*
+ * The steps of config_parse(), in their order. Each fills `error` when it answers false or NULL.
+ */
+#ifndef COUNTERSIGN_POLICY_CONFIG_PARTS_H
+#define COUNTERSIGN_POLICY_CONFIG_PARTS_H
+
+#include "policy/config_locate.h"
+
+/* 1. Reads the text into the structure, keys and types checked. Absent options are zero or NULL. */
+struct config *config_load(const char *text, size_t size, struct config_document *document,
+                           struct config_error *error);
+
+/* 2. Gives the options that the document does not have their defaults. Options without a default
+ * (addresses, names, credentials) stay absent. */
+bool config_fill(struct config *config, struct config_document *document,
+                 struct config_error *error);
+
+/* 3. Checks what the schema cannot say: ranges, texts, contradictions. */
+bool config_check(const struct config *config, struct config_document *document,
+                  struct config_error *error);
+
+/* What a check works on, and the checks of values that are alike in many options. */
+struct config_checking {
+    const struct config *config;
+    struct config_document *document;
+    struct config_error *error;
+};
+
+/* Always false, with the error told: "PATH: what is wrong and what to do". */
+__attribute__((format(printf, 3, 4))) bool config_refuse(struct config_checking *checking,
+                                                         const char *path, const char *format, ...);
+
+/* A number, when it is given, is in its range (config_range_of()) and in plain decimal digits. */
+bool config_check_number(struct config_checking *checking, const char *path);
+/* A text that is given is not empty; `example` tells what it could be. NULL when it must be given.
+ */
+bool config_check_given(struct config_checking *checking, const char *path, const char *value,
+                        const char *example);
+/* The above, and: printable, without spaces, at most `most` bytes, none of the bytes in `without`.
+ */
+bool config_check_name(struct config_checking *checking, const char *path, const char *value,
+                       const char *example, size_t most, const char *without);
+/* An absolute path. NULL is allowed: then there is none. */
+bool config_check_file(struct config_checking *checking, const char *path, const char *value);
+
+/* The parts of config_check(). */
+bool config_check_listeners(struct config_checking *checking);
+bool config_check_upstreams(struct config_checking *checking);
+bool config_check_process(struct config_checking *checking); /* all that is not in a list */
+/* Dialects and signing, which listeners and upstreams have alike; `where` is like "listeners[0]".
+ */
+bool config_check_dialects(struct config_checking *checking, const char *where,
+                           enum config_dialect least, enum config_dialect most);
+bool config_check_signing(struct config_checking *checking, const char *where,
+                          const enum config_signing *signing, unsigned count);
+
+#endif

@@ -1,0 +1,206 @@
+#include "policy/config_schema.h"
+
+#include <stdio.h>
+#include <string.h>
+
+/* Each option is named like the member that holds it. */
+#define TEXT(type, member)                                                                         \
+    CYAML_FIELD_STRING_PTR(#member, CYAML_FLAG_POINTER_NULL_STR | CYAML_FLAG_OPTIONAL, type,       \
+                           member, 0, CYAML_UNLIMITED)
+#define NUMBER(type, member) CYAML_FIELD_UINT(#member, CYAML_FLAG_OPTIONAL, type, member)
+#define WORD(type, member, words)                                                                  \
+    CYAML_FIELD_ENUM(#member, CYAML_FLAG_OPTIONAL | CYAML_FLAG_STRICT, type, member, words,        \
+                     CYAML_ARRAY_LEN(words))
+#define LIST(type, member, entry)                                                                  \
+    CYAML_FIELD_SEQUENCE(#member, CYAML_FLAG_OPTIONAL | CYAML_FLAG_POINTER, type, member, &entry,  \
+                         0, CYAML_UNLIMITED)
+#define GROUP(member, fields)                                                                      \
+    CYAML_FIELD_MAPPING(#member, CYAML_FLAG_OPTIONAL, struct config, member, fields)
+
+static const cyaml_strval_t dialects[] = {
+    {"2.0.2", CONFIG_SMB_2_0_2}, {"2.1", CONFIG_SMB_2_1},     {"3.0", CONFIG_SMB_3_0},
+    {"3.0.2", CONFIG_SMB_3_0_2}, {"3.1.1", CONFIG_SMB_3_1_1},
+};
+static const cyaml_strval_t signings[] = {
+    {"aes-gmac", CONFIG_AES_GMAC},
+    {"aes-cmac", CONFIG_AES_CMAC},
+    {"hmac-sha256", CONFIG_HMAC_SHA256},
+};
+static const cyaml_strval_t logins[] = {
+    {"same", CONFIG_LOGIN_SAME},
+    {"mapped", CONFIG_LOGIN_MAPPED},
+};
+static const cyaml_strval_t multi_protocols[] = {
+    {"accept", CONFIG_MULTI_PROTOCOL_ACCEPT},
+    {"refuse", CONFIG_MULTI_PROTOCOL_REFUSE},
+};
+static const cyaml_strval_t mics[] = {
+    {"announced", CONFIG_MIC_ANNOUNCED},
+    {"required", CONFIG_MIC_REQUIRED},
+};
+static const cyaml_strval_t target_names[] = {
+    {"off", CONFIG_TARGET_NAME_OFF},
+    {"if-present", CONFIG_TARGET_NAME_IF_PRESENT},
+    {"required", CONFIG_TARGET_NAME_REQUIRED},
+};
+/* The library's own booleans take any word for true. */
+static const cyaml_strval_t switches[] = {{"true", true}, {"false", false}};
+
+static const cyaml_schema_value_t text_entry = {
+    CYAML_VALUE_STRING(CYAML_FLAG_POINTER, char *, 0, CYAML_UNLIMITED)};
+static const cyaml_schema_value_t signing_entry = {
+    CYAML_VALUE_ENUM(CYAML_FLAG_STRICT, enum config_signing, signings, CYAML_ARRAY_LEN(signings))};
+static const cyaml_schema_value_t login_entry = {
+    CYAML_VALUE_ENUM(CYAML_FLAG_STRICT, enum config_login, logins, CYAML_ARRAY_LEN(logins))};
+
+static const cyaml_schema_field_t listener_fields[] = {
+    TEXT(struct config_listener, name),
+    TEXT(struct config_listener, address),
+    NUMBER(struct config_listener, port),
+    TEXT(struct config_listener, upstream),
+    LIST(struct config_listener, names, text_entry),
+    WORD(struct config_listener, min_dialect, dialects),
+    WORD(struct config_listener, max_dialect, dialects),
+    LIST(struct config_listener, signing, signing_entry),
+    WORD(struct config_listener, multi_protocol, multi_protocols),
+    WORD(struct config_listener, mic, mics),
+    WORD(struct config_listener, target_name, target_names),
+    CYAML_FIELD_END,
+};
+static const cyaml_schema_field_t upstream_fields[] = {
+    TEXT(struct config_upstream, name),
+    TEXT(struct config_upstream, address),
+    NUMBER(struct config_upstream, port),
+    TEXT(struct config_upstream, server_name),
+    LIST(struct config_upstream, login, login_entry),
+    WORD(struct config_upstream, min_dialect, dialects),
+    WORD(struct config_upstream, max_dialect, dialects),
+    LIST(struct config_upstream, signing, signing_entry),
+    NUMBER(struct config_upstream, connect_timeout),
+    CYAML_FIELD_END,
+};
+static const cyaml_schema_field_t audit_fields[] = {
+    TEXT(struct config_audit, file),
+    WORD(struct config_audit, syslog, switches),
+    CYAML_FIELD_END,
+};
+static const cyaml_schema_field_t users_fields[] = {
+    TEXT(struct config_users, worker),
+    TEXT(struct config_users, keeper),
+    TEXT(struct config_users, recorder),
+    CYAML_FIELD_END,
+};
+static const cyaml_schema_field_t limits_fields[] = {
+    NUMBER(struct config_limits, connections),
+    NUMBER(struct config_limits, connections_per_source),
+    NUMBER(struct config_limits, login_timeout),
+    NUMBER(struct config_limits, sessions_per_connection),
+    NUMBER(struct config_limits, memory),
+    CYAML_FIELD_END,
+};
+static const cyaml_schema_value_t listener_entry = {
+    CYAML_VALUE_MAPPING(CYAML_FLAG_DEFAULT, struct config_listener, listener_fields)};
+static const cyaml_schema_value_t upstream_entry = {
+    CYAML_VALUE_MAPPING(CYAML_FLAG_DEFAULT, struct config_upstream, upstream_fields)};
+
+static const cyaml_schema_field_t config_fields[] = {
+    LIST(struct config, listeners, listener_entry),
+    LIST(struct config, upstreams, upstream_entry),
+    TEXT(struct config, credentials),
+    GROUP(audit, audit_fields),
+    GROUP(users, users_fields),
+    GROUP(limits, limits_fields),
+    NUMBER(struct config, workers),
+    TEXT(struct config, netbios_name),
+    TEXT(struct config, netbios_domain),
+    TEXT(struct config, dns_name),
+    TEXT(struct config, dns_domain),
+    CYAML_FIELD_END,
+};
+
+const cyaml_schema_value_t config_schema = {
+    CYAML_VALUE_MAPPING(CYAML_FLAG_POINTER, struct config, config_fields)};
+
+const cyaml_config_t config_cyaml = {
+    .mem_fn = cyaml_mem, .log_level = CYAML_LOG_ERROR, .flags = CYAML_CFG_NO_ALIAS};
+
+const char *config_path_step(const char *path, struct config_step *step)
+{
+    int used = 0;
+    memset(step, 0, sizeof *step);
+    if (sscanf(path, "[%9u]%n", &step->index, &used) != 1 || used == 0)
+        if (sscanf(path, ".%63[^].[]%n", step->key, &used) != 1)
+            if (sscanf(path, "%63[^].[]%n", step->key, &used) != 1)
+                return NULL;
+    return &path[used];
+}
+
+struct config_path config_path_option(const char *where, const char *option)
+{
+    struct config_path path;
+    snprintf(path.text, sizeof path.text, "%s%s%s", where, where[0] ? "." : "", option);
+    return path;
+}
+
+struct config_path config_path_entry(const char *where, unsigned index)
+{
+    struct config_path path;
+    snprintf(path.text, sizeof path.text, "%s[%u]", where, index);
+    return path;
+}
+
+static const cyaml_schema_value_t *field_of(const cyaml_schema_value_t *schema, const char *key)
+{
+    if (schema->type != CYAML_MAPPING)
+        return NULL;
+    const cyaml_schema_field_t *field = schema->mapping.fields;
+    while (field->key && strcmp(field->key, key) != 0)
+        field++;
+    return field->key ? &field->value : NULL;
+}
+
+const cyaml_schema_value_t *config_schema_at(const char *path)
+{
+    const cyaml_schema_value_t *schema = &config_schema;
+    struct config_step step = {.key = ""};
+    while (schema && path && *path) {
+        path = config_path_step(path, &step);
+        if (!path)
+            return NULL;
+        if (step.key[0])
+            schema = field_of(schema, step.key);
+        else
+            schema = schema->type == CYAML_SEQUENCE ? schema->sequence.entry : NULL;
+    }
+    return schema;
+}
+
+const struct config_range *config_range_of(const char *path)
+{
+    static const struct {
+        const char *group;
+        const char *key;
+        struct config_range range;
+    } ranges[] = {
+        {"listeners", "port", {1, 65535}},
+        {"upstreams", "port", {1, 65535}},
+        {"upstreams", "connect_timeout", {100, 600000}},
+        {"limits", "connections", {1, 1000000}},
+        {"limits", "connections_per_source", {1, 1000000}},
+        {"limits", "login_timeout", {1000, 3600000}},
+        {"limits", "sessions_per_connection", {1, 65535}},
+        {"limits", "memory", {16, 1048576}},
+        {"workers", "workers", {0, 256}},
+    };
+    struct config_step step = {.key = ""};
+    char group[CONFIG_KEY_MAX] = "";
+    for (const char *rest = path; rest && *rest;) {
+        rest = config_path_step(rest, &step);
+        if (!group[0])
+            memcpy(group, step.key, sizeof group);
+    }
+    for (size_t i = 0; i < CYAML_ARRAY_LEN(ranges); i++)
+        if (strcmp(ranges[i].group, group) == 0 && strcmp(ranges[i].key, step.key) == 0)
+            return &ranges[i].range;
+    return NULL;
+}

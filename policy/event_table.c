@@ -1,0 +1,149 @@
+/*
+ * The catalogue of events and of their fields. docs/events.md tells administrators the same; a unit
+ * test holds the two together.
+ */
+#include "policy/event_json.h"
+
+/* Windows' own channels, without their prefix "Microsoft-Windows-". */
+#define SERVER_AUDIT    "SMBServer/Audit"
+#define SERVER_SECURITY "SMBServer/Security"
+#define CLIENT_AUDIT    "SMBClient/Audit"
+#define CLIENT_SECURITY "SMBClient/Security"
+
+static const struct event_description descriptions[EVENT_KIND_COUNT] = {
+    [EVENT_LISTENER_UP] = {"listener_up", SEVERITY_NOTICE, 0, NULL,
+                           "A listener accepts connections."},
+    [EVENT_PROCESS_ENDED] = {"process_ended", SEVERITY_ERROR, 0, NULL,
+                             "One of Countersign's own processes died and is being restarted."},
+    [EVENT_COUNTERS] = {"counters", SEVERITY_INFO, 0, NULL,
+                        "How often each kind of event happened since the start."},
+    [EVENT_LINK] = {"link", SEVERITY_INFO, 0, NULL,
+                    "A client was joined to its file server: both legs are negotiated."},
+    [EVENT_LINK_ENDED] = {"link_ended", SEVERITY_INFO, 0, NULL, "A client connection ended."},
+    [EVENT_LOGIN] = {"login", SEVERITY_INFO, 0, NULL,
+                     "A user is authenticated on both legs: a session pair is up."},
+    [EVENT_LOGOFF] = {"logoff", SEVERITY_INFO, 0, NULL, "A session pair ended."},
+    [EVENT_TREE_CONNECT] = {"tree_connect", SEVERITY_INFO, 0, NULL,
+                            "A user connected to a share, or was not let in."},
+    [EVENT_SMB1_REFUSED] = {"smb1_refused", SEVERITY_WARNING, 3000, SERVER_AUDIT,
+                            "A client spoke SMB1 and offered no way into SMB2 that policy allows."},
+    [EVENT_DIALECT_REFUSED] = {"dialect_refused", SEVERITY_WARNING, 0, NULL,
+                               "A client offered no dialect that policy allows."},
+    [EVENT_NEGOTIATE_REFUSED] = {"negotiate_refused", SEVERITY_WARNING, 0, NULL,
+                                 "A client's NEGOTIATE was malformed or contradicted itself."},
+    [EVENT_UNSIGNED_REFUSED] = {"unsigned_refused", SEVERITY_WARNING, 3021, SERVER_AUDIT,
+                                "A client's message that must be signed was not."},
+    [EVENT_BAD_SIGNATURE] = {"bad_signature", SEVERITY_ERROR, 0, NULL,
+                             "The signature of a client's message did not verify."},
+    [EVENT_LOGIN_REFUSED] = {"login_refused", SEVERITY_WARNING, 551, SERVER_SECURITY,
+                             "A client's authentication was refused."},
+    [EVENT_NTLMV1_REFUSED] = {"ntlmv1_refused", SEVERITY_WARNING, 551, SERVER_SECURITY,
+                              "A client tried NTLMv1 or LM, which are never accepted."},
+    [EVENT_ANONYMOUS_REFUSED] = {"anonymous_refused", SEVERITY_WARNING, 551, SERVER_SECURITY,
+                                 "A client tried to log in as nobody."},
+    [EVENT_GUEST_REFUSED] = {"guest_refused", SEVERITY_ERROR, 31017, CLIENT_SECURITY,
+                             "A file server answered a login as guest or anonymous."},
+    [EVENT_TARGET_NAME_REFUSED] = {"target_name_refused", SEVERITY_ERROR, 5168, "Security",
+                                   "A client meant another server: its authentication was relayed, "
+                                   "or a name is missing from the listener."},
+    [EVENT_MIC_REFUSED] = {"mic_refused", SEVERITY_ERROR, 551, SERVER_SECURITY,
+                           "The integrity code of an NTLM login was wrong or missing."},
+    [EVENT_MIC_ABSENT] = {"mic_absent", SEVERITY_NOTICE, 0, NULL,
+                          "An NTLM login without an integrity code was allowed by policy."},
+    [EVENT_TARGET_NAME_ABSENT] = {"target_name_absent", SEVERITY_NOTICE, 0, NULL,
+                                  "A login without a target name was allowed by policy."},
+    [EVENT_UPSTREAM_UNREACHABLE] = {"upstream_unreachable", SEVERITY_ERROR, 0, NULL,
+                                    "A file server did not answer in time."},
+    [EVENT_UPSTREAM_REFUSED] = {"upstream_refused", SEVERITY_ERROR, 0, NULL,
+                                "A file server speaks no dialect of ours, or nonsense."},
+    [EVENT_UPSTREAM_SMB1_ONLY] = {"upstream_smb1_only", SEVERITY_ERROR, 0, NULL,
+                                  "A file server speaks only SMB1."},
+    [EVENT_UPSTREAM_NO_SIGNING] = {"upstream_no_signing", SEVERITY_ERROR, 31998, CLIENT_AUDIT,
+                                   "A file server does not offer signing, or did not sign."},
+    [EVENT_UPSTREAM_BAD_SIGNATURE] = {"upstream_bad_signature", SEVERITY_ERROR, 0, NULL,
+                                      "The signature of a file server's message did not verify."},
+    [EVENT_UPSTREAM_LOGIN_REFUSED] = {"upstream_login_refused", SEVERITY_WARNING, 0, NULL,
+                                      "A file server refused the upstream login of a user that was "
+                                      "authenticated here."},
+    [EVENT_UPSTREAM_ENCRYPTION] = {"upstream_encryption", SEVERITY_ERROR, 0, NULL,
+                                   "A file server demands encryption, which is not carried."},
+    [EVENT_VALIDATE_MISMATCH] = {"validate_mismatch", SEVERITY_ERROR, 0, NULL,
+                                 "What the two ends negotiated is not what each of them sent: "
+                                 "somebody changed it on the way."},
+    [EVENT_LOGIN_FALLBACK] = {"login_fallback", SEVERITY_NOTICE, 0, NULL,
+                              "A later login of the upstream's list was used."},
+    [EVENT_LOGIN_ABANDONED] = {"login_abandoned", SEVERITY_WARNING, 0, NULL,
+                               "A client left right after its login without one valid signed "
+                               "request."},
+    [EVENT_IDENTITY_CHANGED] = {"identity_changed", SEVERITY_ERROR, 0, NULL,
+                                "A session tried to become somebody else by re-authentication."},
+    [EVENT_BINDING_REFUSED] = {"binding_refused", SEVERITY_NOTICE, 0, NULL,
+                               "A client asked to bind a session to a second connection."},
+    [EVENT_BYPASS_REFUSED] = {"bypass_refused", SEVERITY_NOTICE, 0, NULL,
+                              "A client asked for addresses that lead around Countersign."},
+    [EVENT_PROTOCOL_ERROR] = {"protocol_error", SEVERITY_WARNING, 0, NULL,
+                              "A message was malformed or out of order."},
+    [EVENT_LIMIT_REACHED] = {"limit_reached", SEVERITY_WARNING, 0, NULL,
+                             "A limit of the configuration was reached."},
+    [EVENT_UPSTREAM_FORGED] = {"upstream_forged", SEVERITY_ERROR, 0, NULL,
+                               "An unsigned message from a file server belongs to nothing that was "
+                               "asked or opened."},
+    [EVENT_CREDENTIALS_RELOADED] = {"credentials_reloaded", SEVERITY_NOTICE, 0, NULL,
+                                    "The credentials file was read again."},
+};
+
+static const char *const field_names[FIELD_COUNT] = {
+    [FIELD_LEG] = "leg",
+    [FIELD_REASON] = "reason",
+    [FIELD_TEXT] = "text",
+    [FIELD_VERDICT] = "verdict",
+    [FIELD_LISTENER] = "listener",
+    [FIELD_UPSTREAM] = "upstream",
+    [FIELD_CLIENT_ADDRESS] = "client_address",
+    [FIELD_CLIENT_PORT] = "client_port",
+    [FIELD_UPSTREAM_ADDRESS] = "upstream_address",
+    [FIELD_UPSTREAM_PORT] = "upstream_port",
+    [FIELD_USER] = "user",
+    [FIELD_DOMAIN] = "domain",
+    [FIELD_MECHANISM] = "mechanism",
+    [FIELD_WORKSTATION] = "workstation",
+    [FIELD_TARGET_NAME] = "target_name",
+    [FIELD_LOGIN] = "login",
+    [FIELD_ACCOUNT] = "account",
+    [FIELD_SHARE] = "share",
+    [FIELD_COMMAND] = "command",
+    [FIELD_STATUS] = "status",
+    [FIELD_OFFERED] = "offered",
+    [FIELD_CHOSEN] = "chosen",
+    [FIELD_CLIENT_DIALECT] = "client_dialect",
+    [FIELD_CLIENT_SIGNING] = "client_signing",
+    [FIELD_UPSTREAM_DIALECT] = "upstream_dialect",
+    [FIELD_UPSTREAM_SIGNING] = "upstream_signing",
+    [FIELD_CLIENT_GUID] = "client_guid",
+    [FIELD_SESSION] = "session",
+    [FIELD_LINK] = "link",
+    [FIELD_WORKER] = "worker",
+    [FIELD_PID] = "pid",
+};
+
+const struct event_description *event_describe(enum event_kind kind)
+{
+    return &descriptions[kind];
+}
+
+const char *event_field_name(enum event_field field)
+{
+    return field_names[field];
+}
+
+const char *event_severity_name(enum event_severity severity)
+{
+    static const char *const names[] = {"info", "notice", "warning", "error"};
+    return names[severity];
+}
+
+bool event_field_is_number(enum event_field field)
+{
+    return field == FIELD_CLIENT_PORT || field == FIELD_UPSTREAM_PORT || field == FIELD_LINK ||
+           field == FIELD_WORKER || field == FIELD_PID;
+}

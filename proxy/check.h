@@ -1,0 +1,35 @@
+/*
+ * What `countersign check` finds, in words for an administrator, on standard output. A problem
+ * keeps something from working; a warning does not.
+ */
+#ifndef COUNTERSIGN_PROXY_CHECK_H
+#define COUNTERSIGN_PROXY_CHECK_H
+
+#include "policy/config.h"
+
+struct check {
+    unsigned problems;
+    unsigned warnings;
+};
+
+/* One line each; a problem or a warning is marked and counted. Texts are without a full stop. */
+__attribute__((format(printf, 1, 2))) void check_say(const char *format, ...);
+__attribute__((format(printf, 2, 3))) void check_problem(struct check *check, const char *format,
+                                                         ...);
+__attribute__((format(printf, 2, 3))) void check_warning(struct check *check, const char *format,
+                                                         ...);
+
+/* What each listener lets through. */
+void check_listeners(struct check *check, const struct config *config);
+
+/* Whether the accounts of the processes are there, when started as root. */
+void check_users(struct check *check, const struct config *config);
+
+/* The credentials file: whether the keeper will be able to read it, and whether it has what the
+ * logins need. */
+void check_credentials(struct check *check, const struct config *config);
+
+/* Finds and asks one file server. */
+void check_upstream(struct check *check, const struct config_upstream *upstream);
+
+#endif

@@ -1,0 +1,115 @@
+#include "proxy/child_plan.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include "proxy/settings.h"
+
+/* Descriptors of a worker beside its connections: listeners, channels, epoll and the like; the
+ * channels to the other workers and the supervisor's sockets are counted with them. */
+enum { DESCRIPTORS_SPARE = 256, LEGS_OF_A_LINK = 2 };
+
+static bool find_user(const char *option, const char *name, struct process_user *user)
+{
+    if (name == NULL) {
+        fprintf(stderr, "countersign: %s is not set, and it is needed when started as root\n",
+                option);
+        return false;
+    }
+    if (!process_find_user(name, user)) {
+        fprintf(stderr,
+                "countersign: %s: there is no user %s, or it is root; name a user without rights "
+                "of its own\n",
+                option, name);
+        return false;
+    }
+    return true;
+}
+
+/* Whoever shares the keeper's user can read the credentials. */
+static bool find_users(const struct config_users *users, struct child_plan *plan)
+{
+    plan->change_users = geteuid() == 0;
+    if (!plan->change_users) {
+        fprintf(stderr,
+                "countersign: not started as root: all processes share uid %u, the worker "
+                "that parses hostile bytes and the keeper of the secrets too\n",
+                (unsigned)geteuid());
+        return true;
+    }
+    if (!find_user("users.keeper", users->keeper, &plan->keeper_user) ||
+        !find_user("users.recorder", users->recorder, &plan->recorder_user) ||
+        !find_user("users.worker", users->worker, &plan->worker_user)) {
+        return false;
+    }
+    if (plan->keeper_user.uid == plan->worker_user.uid ||
+        plan->keeper_user.uid == plan->recorder_user.uid) {
+        fprintf(stderr, "countersign: users.keeper must be a user of its own: another process with "
+                        "its uid could read the credentials\n");
+        return false;
+    }
+    return true;
+}
+
+static unsigned count_workers(const struct config *config)
+{
+    long cores = sysconf(_SC_NPROCESSORS_ONLN);
+
+    if (config->workers != 0) {
+        return config->workers;
+    }
+    return cores > 0 ? (unsigned)cores : 1;
+}
+
+/* Only root may raise the hard limit. Too low a limit is no reason not to serve at all. */
+static void make_room(const struct config *config, unsigned workers)
+{
+    rlim_t needed = (rlim_t)config->limits.connections * LEGS_OF_A_LINK + DESCRIPTORS_SPARE +
+                    (rlim_t)config->listeners_count * workers + workers;
+    struct rlimit limit;
+
+    if (getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur >= needed) {
+        return;
+    }
+    struct rlimit wanted = {needed, limit.rlim_max > needed ? limit.rlim_max : needed};
+    if (setrlimit(RLIMIT_NOFILE, &wanted) == 0) {
+        return;
+    }
+    limit.rlim_cur = limit.rlim_max;
+    (void)setrlimit(RLIMIT_NOFILE, &limit);
+    fprintf(stderr, "countersign: %llu open files are allowed, limits.connections needs %llu\n",
+            (unsigned long long)limit.rlim_max, (unsigned long long)needed);
+}
+
+bool child_plan_make(const struct config *config, const struct upstream_address *upstreams,
+                     struct child_plan *plan)
+{
+    struct listen_error error;
+
+    *plan = (struct child_plan){.config = config, .upstreams = upstreams};
+    plan->workers = count_workers(config);
+    make_room(config, plan->workers);
+    if (!find_users(&config->users, plan)) {
+        return false;
+    }
+    plan->keeper = settings_for_keeper(config);
+    if (plan->keeper == NULL) {
+        fprintf(stderr, "countersign: out of memory\n");
+        return false;
+    }
+    if (!listen_sockets_open(config, plan->workers, &plan->sockets, &error)) {
+        fprintf(stderr, "countersign: %s\n", error.text);
+        return false;
+    }
+    return true;
+}
+
+void child_plan_free(struct child_plan *plan)
+{
+    listen_sockets_close(&plan->sockets);
+    settings_free(plan->keeper);
+    plan->keeper = NULL;
+}

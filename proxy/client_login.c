@@ -1,0 +1,305 @@
+/*
+ * SESSION_SETUP on the client leg (MS-SMB2 3.3.5.5): the client's tokens go to the keeper; when it
+ * is proven, the upstream session is opened; only then is the client told SUCCESS.
+ */
+#include <openssl/crypto.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "proxy/body.h"
+#include "proxy/worker_state.h"
+
+static struct smb2_header setup_request(const struct session *session)
+{
+    return (struct smb2_header){
+        .credit_charge = 1,
+        .command = SMB2_SESSION_SETUP,
+        .credits = session->setup_credits,
+        .message_id = session->setup_message_id,
+        .session_id = session->client_id,
+    };
+}
+
+/* A SESSION_SETUP response. `sign`: the final one of a new session, and each of a renewal. */
+static void respond(struct session *session, uint32_t status, struct span token, bool sign)
+{
+    struct link *link = session->link;
+    struct smb2_header request = setup_request(session);
+    struct session_setup_response body = {.token = token};
+    struct writer writer;
+    session->setup_waiting = false;
+    uint8_t *message = answer_start(link, session, &request, status, 16 + token.size, &writer);
+    if (!message)
+        return;
+    session_setup_response_write(&writer, &body);
+    if (!writer_done(&writer)) {
+        link_end(link, END_MEMORY);
+        return;
+    }
+    if (sign)
+        smb2_set_flags(message, SMB2_FLAGS_SERVER_TO_REDIR | SMB2_FLAGS_SIGNED);
+    /* The final response is not part of the hash that its own key depends on. */
+    if (status == STATUS_MORE_PROCESSING_REQUIRED && link->client.dialect == SMB_3_1_1 &&
+        session->state == SESSION_AUTHENTICATING &&
+        !preauth_add(&session->client_preauth, writer_span(&writer))) {
+        link_end(link, END_MEMORY);
+        return;
+    }
+    answer_send(link, session, message, &writer);
+}
+
+static void refuse_setup(struct link *link, const struct smb2_header *request, uint32_t status)
+{
+    answer_error(link, NULL, request, status);
+}
+
+void client_login_failed(struct session *session, uint32_t status)
+{
+    struct link *link = session->link;
+    struct smb2_header request = setup_request(session);
+    bool renewal = session->state == SESSION_RENEWING;
+    if (session->setup_waiting && renewal) {
+        struct writer writer;
+        uint8_t *message = answer_start(link, session, &request, status, 16, &writer);
+        if (message) {
+            smb2_set_flags(message, SMB2_FLAGS_SERVER_TO_REDIR | SMB2_FLAGS_SIGNED);
+            error_body_write(&writer);
+            answer_send(link, session, message, &writer);
+        }
+    } else if (session->setup_waiting) {
+        refuse_setup(link, &request, status);
+    }
+    session_end(session, true);
+}
+
+static struct session *begin_session(struct link *link, const struct smb2_header *header)
+{
+    if (link->sessions.count >= link->worker->config->limits.sessions_per_connection) {
+        report_event(EVENT_LIMIT_REACHED, link, NULL, LEG_CLIENT, "sessions_per_connection",
+                     "refused");
+        refuse_setup(link, header, STATUS_INSUFFICIENT_RESOURCES);
+        return NULL;
+    }
+    struct session *session = session_new(link);
+    if (!session) {
+        link_end(link, END_MEMORY);
+        return NULL;
+    }
+    session->client_preauth = link->client.preauth;
+    table_add(&link->sessions, &session->by_client_id, session->client_id);
+    return session;
+}
+
+/* Re-authentication is signed with the session's key (MS-SMB2 3.3.5.5.2); anything else ends the
+ * link, as for every request. */
+static bool renewal_is_signed(struct link *link, struct session *session,
+                              const struct smb2_message *message)
+{
+    if (!(message->header.flags & SMB2_FLAGS_SIGNED)) {
+        link_refuse(link, END_UNSIGNED, EVENT_UNSIGNED_REFUSED, LEG_CLIENT, "session_setup");
+        return false;
+    }
+    if (!signer_verify(session->client_signer, message->at, message->size)) {
+        link_refuse(link, END_BAD_SIGNATURE, EVENT_BAD_SIGNATURE, LEG_CLIENT, "session_setup");
+        return false;
+    }
+    session->client_proved_key = true;
+    return true;
+}
+
+/* The session that a SESSION_SETUP belongs to, ready for its next token; NULL when it was answered.
+ */
+static struct session *find_session(struct link *link, const struct smb2_message *message)
+{
+    const struct smb2_header *header = &message->header;
+    if (header->session_id == 0)
+        return begin_session(link, header);
+    struct session *session = link_session(link, header->session_id);
+    if (!session || session->state == SESSION_LOGGING_OFF) {
+        refuse_setup(link, header, STATUS_USER_SESSION_DELETED);
+        return NULL;
+    }
+    if (session->state >= SESSION_VALID && !renewal_is_signed(link, session, message))
+        return NULL;
+    if (session->state < SESSION_VALID && header->flags & SMB2_FLAGS_SIGNED) {
+        refuse_setup(link, header, STATUS_NOT_SUPPORTED); /* there is no key yet */
+        return NULL;
+    }
+    if (session->setup_waiting || (session->step != STEP_IDLE && session->step != STEP_CLIENT)) {
+        refuse_setup(link, header, STATUS_REQUEST_NOT_ACCEPTED);
+        return NULL;
+    }
+    return session;
+}
+
+static bool refuse_binding(struct link *link, const struct smb2_header *header,
+                           const struct session_setup_request *body)
+{
+    if (!(body->flags & SMB2_SESSION_FLAG_BINDING))
+        return false;
+    report_event(EVENT_BINDING_REFUSED, link, NULL, LEG_CLIENT, "multichannel_not_carried",
+                 "refused");
+    refuse_setup(link, header,
+                 header->session_id == 0 ? STATUS_INVALID_PARAMETER : STATUS_REQUEST_NOT_ACCEPTED);
+    return true;
+}
+
+void client_session_setup(struct link *link, struct smb2_message *message)
+{
+    struct session_setup_request body;
+    struct smb2_header *header = &message->header;
+    if (!session_setup_request_read((struct span){message->at, message->size}, &body)) {
+        refuse_setup(link, header, STATUS_INVALID_PARAMETER);
+        return;
+    }
+    if (refuse_binding(link, header, &body))
+        return;
+    struct session *session = find_session(link, message);
+    if (!session)
+        return;
+    if (session->state == SESSION_VALID)
+        session->state = SESSION_RENEWING;
+    session->setup_message_id = header->message_id;
+    session->setup_credits = header->credits;
+    session->setup_waiting = true;
+    if (session->state == SESSION_AUTHENTICATING && link->client.dialect == SMB_3_1_1 &&
+        !preauth_add(&session->client_preauth, (struct span){message->at, message->size})) {
+        link_end(link, END_MEMORY);
+        return;
+    }
+    session->step = STEP_KEEPER_ACCEPT;
+    if (!worker_accept(session, body.token)) {
+        report_event(EVENT_LOGIN_REFUSED, link, session, LEG_CLIENT, "keeper_unavailable",
+                     "refused");
+        client_login_failed(session, STATUS_NO_LOGON_SERVERS);
+    }
+}
+
+void client_login_continue(struct session *session, const struct keeper_continue *reply)
+{
+    session->step = STEP_CLIENT;
+    respond(session, STATUS_MORE_PROCESSING_REQUIRED, reply->token,
+            session->state == SESSION_RENEWING);
+}
+
+/* Keys of the client leg: the hash holds every SESSION_SETUP up to the last request. */
+static bool derive_client_keys(struct session *session, const struct session_key *key)
+{
+    struct session_keys keys;
+    const struct leg *leg = &session->link->client;
+    bool derived =
+        session_keys_derive(leg->dialect, CIPHER_NONE, key, &session->client_preauth, &keys);
+    if (derived)
+        session->client_signer = signer_new(leg->signing, keys.signing);
+    session_keys_wipe(&keys);
+    return derived && session->client_signer;
+}
+
+static void report_absences(struct session *session, const struct identity *identity)
+{
+    struct link *link = session->link;
+    if (identity->mechanism != MECHANISM_NTLM)
+        return;
+    if (!identity->mic_present)
+        report_event(EVENT_MIC_ABSENT, link, session, LEG_CLIENT, "mic_not_announced", "recorded");
+    if (!identity->target_name[0])
+        report_event(EVENT_TARGET_NAME_ABSENT, link, session, LEG_CLIENT, "no_target_name",
+                     "recorded");
+}
+
+static void finish_renewal(struct session *session, const struct keeper_proven *reply)
+{
+    struct link *link = session->link;
+    if (!identity_same(session->identity, &reply->identity)) {
+        report_event(EVENT_IDENTITY_CHANGED, link, session, LEG_CLIENT, "other_identity",
+                     "refused");
+        client_login_failed(session, STATUS_ACCESS_DENIED);
+        return;
+    }
+    session->state = SESSION_VALID;
+    session->step = STEP_IDLE;
+    respond(session, STATUS_SUCCESS, reply->token, true);
+}
+
+void client_login_proven(struct session *session, const struct keeper_proven *reply)
+{
+    struct link *link = session->link;
+    if (session->state == SESSION_RENEWING) {
+        finish_renewal(session, reply);
+        return;
+    }
+    session->identity = malloc(sizeof *session->identity);
+    if (!session->identity || !token_keep(&session->final_token, reply->token) ||
+        !derive_client_keys(session, &reply->key)) {
+        link_end(link, END_MEMORY);
+        return;
+    }
+    *session->identity = reply->identity;
+    memcpy(session->handle, reply->handle, sizeof session->handle);
+    report_absences(session, &reply->identity);
+    session->state = SESSION_LOGGING_IN;
+    upstream_login_start(session);
+}
+
+/* Which event, and what the client is told: LOGON_FAILURE only where its own proof failed. */
+static enum event_kind describe_refusal(enum refusal refusal, uint32_t *status)
+{
+    *status = STATUS_ACCESS_DENIED;
+    switch (refusal) {
+    case REFUSAL_NTLMV1: *status = STATUS_LOGON_FAILURE; return EVENT_NTLMV1_REFUSED;
+    case REFUSAL_ANONYMOUS: return EVENT_ANONYMOUS_REFUSED;
+    case REFUSAL_TARGET_NAME_WRONG:
+    case REFUSAL_TARGET_NAME_MISSING: return EVENT_TARGET_NAME_REFUSED;
+    case REFUSAL_MIC_MISSING:
+    case REFUSAL_MIC_WRONG: return EVENT_MIC_REFUSED;
+    case REFUSAL_UNKNOWN_USER:
+    case REFUSAL_WRONG_PASSWORD: *status = STATUS_LOGON_FAILURE; break;
+    case REFUSAL_MALFORMED:
+    case REFUSAL_OUT_OF_ORDER: *status = STATUS_INVALID_PARAMETER; break;
+    case REFUSAL_INTERNAL: *status = STATUS_INSUFFICIENT_RESOURCES; break;
+    default: break;
+    }
+    return EVENT_LOGIN_REFUSED;
+}
+
+void client_login_refused(struct session *session, const struct keeper_refused *reply)
+{
+    struct link *link = session->link;
+    struct report report;
+    uint32_t status = STATUS_INSUFFICIENT_RESOURCES;
+    enum event_kind kind = EVENT_LOGIN_REFUSED;
+    const char *reason = keeper_reason_name(reply->reason);
+    if (reply->reason == KEEPER_REASON_REFUSAL) {
+        kind = describe_refusal(reply->refusal, &status);
+        reason = refusal_name(reply->refusal);
+    }
+    report_start(&report, kind, link, session, LEG_CLIENT, reason);
+    const struct identity *claimed = &reply->identity;
+    if (claimed->user[0] && !session->identity) {
+        report.event.field[FIELD_USER] = claimed->user;
+        report.event.field[FIELD_DOMAIN] = claimed->domain[0] ? claimed->domain : NULL;
+        report.event.field[FIELD_WORKSTATION] =
+            claimed->workstation[0] ? claimed->workstation : NULL;
+        report.event.field[FIELD_TARGET_NAME] =
+            claimed->target_name[0] ? claimed->target_name : NULL;
+    }
+    report.event.field[FIELD_MECHANISM] = mechanism_name(claimed->mechanism);
+    report.event.field[FIELD_VERDICT] = "refused";
+    report_status(&report, status);
+    report_send(link->worker, &report);
+    client_login_failed(session, status);
+}
+
+void client_login_done(struct session *session)
+{
+    struct link *link = session->link;
+    report_event(EVENT_LOGIN, link, session, LEG_CLIENT, NULL, "allowed");
+    if (link->sessions_valid++ == 0)
+        link_deadline(link, 0);
+    link->client.stream.frame_max = link->server.stream.frame_max = FRAME_MAX;
+    session->state = SESSION_VALID;
+    session->step = STEP_IDLE;
+    respond(session, STATUS_SUCCESS,
+            (struct span){session->final_token.at, session->final_token.size}, true);
+    token_drop(&session->final_token);
+}

@@ -1,0 +1,189 @@
+#include "proxy/command.h"
+
+#include "proxy/body.h"
+
+static const struct verdict forward = {VERDICT_FORWARD, 0};
+static const struct verdict answered = {VERDICT_ANSWERED, 0};
+
+static struct verdict refuse(uint32_t status)
+{
+    return (struct verdict){VERDICT_REFUSE, status};
+}
+
+static struct span bytes_of(const struct smb2_message *message)
+{
+    return (struct span){message->at, message->size};
+}
+
+static struct verdict decide_logoff(struct link *link, struct session *session,
+                                    struct smb2_message *message)
+{
+    (void)link;
+    (void)message;
+    if (session->state != SESSION_VALID)
+        return refuse(STATUS_REQUEST_NOT_ACCEPTED);
+    session->state = SESSION_LOGGING_OFF;
+    return forward;
+}
+
+static struct verdict decide_tree_connect(struct link *link, struct session *session,
+                                          struct smb2_message *message)
+{
+    struct tree_connect_request body;
+    (void)session;
+    if (!tree_connect_request_read(bytes_of(message), link->client.dialect, &body))
+        return refuse(STATUS_INVALID_PARAMETER);
+    /* An extension holds a remoted identity: it belongs to clusters, which are not carried. */
+    if (link->client.dialect == SMB_3_1_1 && body.flags & SMB2_TREE_CONNECT_FLAG_EXTENSION_PRESENT)
+        return refuse(STATUS_NOT_SUPPORTED);
+    return forward;
+}
+
+static struct verdict decide_create(struct link *link, struct session *session,
+                                    struct smb2_message *message)
+{
+    struct create_request body;
+    (void)link;
+    (void)session;
+    return create_request_read(bytes_of(message), &body) ? forward
+                                                         : refuse(STATUS_INVALID_PARAMETER);
+}
+
+static struct verdict refuse_bypass(struct link *link, const struct session *session,
+                                    const char *reason, uint32_t status)
+{
+    report_event(EVENT_BYPASS_REFUSED, link, session, LEG_CLIENT, reason, "refused");
+    return refuse(status);
+}
+
+static struct verdict decide_ioctl(struct link *link, struct session *session,
+                                   struct smb2_message *message)
+{
+    struct ioctl_request body;
+    if (!ioctl_request_read(bytes_of(message), &body))
+        return refuse(STATUS_INVALID_PARAMETER);
+    if (!(body.flags & SMB2_IOCTL_IS_FSCTL))
+        return forward;
+    switch (body.code) {
+    case FSCTL_VALIDATE_NEGOTIATE_INFO: validate_answer(link, session, message); return answered;
+    case FSCTL_QUERY_NETWORK_INTERFACE_INFO:
+        /* The answer would be the file server's own addresses. */
+        return refuse_bypass(link, session, "network_interfaces", STATUS_INVALID_DEVICE_REQUEST);
+    case FSCTL_DFS_GET_REFERRALS:
+    case FSCTL_DFS_GET_REFERRALS_EX:
+        return refuse_bypass(link, session, "dfs_referral", STATUS_NOT_FOUND);
+    default: return forward;
+    }
+}
+
+/* Answered here: some servers do not sign their answer, and the legs' own keep-alive tells of a
+ * dead peer. */
+static struct verdict decide_echo(struct link *link, struct session *session,
+                                  struct smb2_message *message)
+{
+    struct writer writer;
+    uint8_t *answer = answer_start(link, session, &message->header, STATUS_SUCCESS, 4, &writer);
+    if (answer) {
+        empty_body_write(&writer);
+        answer_send(link, session, answer, &writer);
+    }
+    return answered;
+}
+
+static struct verdict decide_cancel(struct link *link, struct session *session,
+                                    struct smb2_message *message)
+{
+    cancel_forward(link, session, &message->header);
+    return answered;
+}
+
+/* `least_body` includes the variable byte where StructureSize is odd only if it must be there. */
+static const struct command_row rows[SMB2_COMMAND_COUNT] = {
+    [SMB2_LOGOFF] = {4, 0, 4, decide_logoff},
+    [SMB2_TREE_CONNECT] = {9, 0, 8, decide_tree_connect},
+    [SMB2_TREE_DISCONNECT] = {4, 0, 4, NULL},
+    [SMB2_CREATE] = {57, 0, 56, decide_create},
+    [SMB2_CLOSE] = {24, 0, 24, NULL},
+    [SMB2_FLUSH] = {24, 0, 24, NULL},
+    [SMB2_READ] = {49, 0, 48, NULL},
+    [SMB2_WRITE] = {49, 0, 48, NULL},
+    [SMB2_LOCK] = {48, 0, 24, NULL},
+    [SMB2_IOCTL] = {57, 0, 56, decide_ioctl},
+    [SMB2_CANCEL] = {4, 0, 4, decide_cancel},
+    [SMB2_ECHO] = {4, 0, 4, decide_echo},
+    [SMB2_QUERY_DIRECTORY] = {33, 0, 32, NULL},
+    [SMB2_CHANGE_NOTIFY] = {32, 0, 32, NULL},
+    [SMB2_QUERY_INFO] = {41, 0, 40, NULL},
+    [SMB2_SET_INFO] = {33, 0, 32, NULL},
+    [SMB2_OPLOCK_BREAK] = {24, 36, 24, NULL},
+};
+
+static bool has_shape(const struct command_row *row, const struct smb2_message *message)
+{
+    struct reader reader = reader_over(message->at, message->size);
+    uint16_t size;
+    if (!read_skip(&reader, SMB2_HEADER_SIZE) || reader_left(&reader) < row->least_body ||
+        !read_le16(&reader, &size))
+        return false;
+    return size == row->structure_size ||
+           (row->structure_size_also && size == row->structure_size_also);
+}
+
+struct verdict command_decide(struct link *link, struct session *session,
+                              struct smb2_message *message)
+{
+    uint16_t command = message->header.command;
+    if (command >= SMB2_COMMAND_COUNT || rows[command].structure_size == 0)
+        return refuse(STATUS_INVALID_PARAMETER);
+    const struct command_row *row = &rows[command];
+    if (!has_shape(row, message))
+        return command == SMB2_CANCEL ? answered : refuse(STATUS_INVALID_PARAMETER);
+    /* Without DFS towards the file server a DFS path means nothing there. */
+    if (message->header.flags & SMB2_FLAGS_DFS_OPERATIONS)
+        return refuse_bypass(link, session, "dfs_path", STATUS_FS_DRIVER_REQUIRED);
+    return row->decide ? row->decide(link, session, message) : forward;
+}
+
+static bool multi_credit(const struct leg *leg)
+{
+    return leg->dialect >= SMB_2_1 && leg->server_capabilities & SMB2_GLOBAL_CAP_LARGE_MTU;
+}
+
+uint32_t command_client_charge(const struct link *link, const struct smb2_header *header)
+{
+    if (header->command == SMB2_CANCEL)
+        return 0;
+    return multi_credit(&link->client) && header->credit_charge ? header->credit_charge : 1;
+}
+
+uint32_t command_upstream_charge(const struct link *link, const struct smb2_header *header)
+{
+    if (header->command == SMB2_CANCEL)
+        return 0;
+    return multi_credit(&link->server) ? command_client_charge(link, header) : 1;
+}
+
+void command_translate(const struct link *link, struct smb2_message *message)
+{
+    uint16_t from = link->client.dialect, to = link->server.dialect;
+    const struct smb2_header *header = &message->header;
+    uint32_t flags = header->flags | SMB2_FLAGS_SIGNED;
+    /* 2.0.2 and servers without multi-credit requests know no CreditCharge (MS-SMB2 2.2.1.2). */
+    smb2_set_credit_charge(message->at, multi_credit(&link->server)
+                                            ? (uint16_t)command_upstream_charge(link, header)
+                                            : to >= SMB_2_1);
+    /* ChannelSequence and the replay flag exist from 3.0 on; in 2.x the field is reserved, zero. */
+    if (from < SMB_3_0 || to < SMB_3_0) {
+        smb2_set_status(message->at, 0);
+        flags &= ~(uint32_t)SMB2_FLAGS_REPLAY_OPERATION;
+    } else {
+        smb2_set_status(message->at, header->status & 0xffff);
+    }
+    if (from < SMB_3_1_1 || to < SMB_3_1_1) {
+        flags &= ~(uint32_t)SMB2_FLAGS_PRIORITY_MASK;
+        /* TREE_CONNECT's flags are reserved below 3.1.1 (MS-SMB2 2.2.9). */
+        if (header->command == SMB2_TREE_CONNECT)
+            put_le16(message->at + SMB2_HEADER_SIZE + 2, 0);
+    }
+    smb2_set_flags(message->at, flags);
+}

@@ -1,0 +1,315 @@
+#include "crypto/credentials.h"
+#include "crypto/nt_hash.h"
+#include "policy/config.h"
+#include "proxy/subcommand.h"
+#include "proxy/password.h"
+#include "proxy/user_import.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <getopt.h>
+#include <grp.h>
+#include <openssl/crypto.h>
+#include <pwd.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+struct request {
+    const char *config;
+    const char *file;
+    const char *domain;
+    bool mapped;
+    const char *target; /* add --mapped ACCOUNT */
+    const char *operand;
+};
+
+/* The credentials file that a request is about, and whose it is or will be. */
+struct user_file {
+    char *path;
+    unsigned owner, group;
+};
+
+static bool complain(const char *what, const char *text)
+{
+    fprintf(stderr, "countersign user: %s: %s\n", what, text);
+    return false;
+}
+
+static bool complain_of_file(const char *path, const struct credentials_error *error)
+{
+    if (!error->line)
+        return complain(path, error->text);
+    fprintf(stderr, "countersign user: %s:%u: %s\n", path, error->line, error->text);
+    return false;
+}
+
+/* The keeper must be able to read the file again when it is no longer root. */
+static bool give_to_keeper(const char *keeper, struct user_file *file)
+{
+    char *end;
+    errno = 0;
+    unsigned long uid = strtoul(keeper, &end, 10);
+    bool number =
+        *keeper >= '0' && *keeper <= '9' && *end == '\0' && errno == 0 && uid < UINT32_MAX;
+    const struct passwd *user = number ? getpwuid((uid_t)uid) : getpwnam(keeper);
+    if (!user && !number)
+        return complain(keeper, "the configuration's users.keeper is no user of this system");
+    file->owner = user ? user->pw_uid : (unsigned)uid;
+    file->group = user ? user->pw_gid : getegid();
+    return true;
+}
+
+static bool file_from_config(const char *path, struct user_file *file)
+{
+    struct config_error error;
+    struct config *config = config_read(path, &error);
+    if (!config) {
+        fprintf(stderr, "countersign user: %s:%u: %s\n", path, error.line, error.text);
+        return false;
+    }
+    bool ok = config->credentials != NULL || complain(path, "it names no 'credentials' file");
+    if (ok && geteuid() == 0 && config->users.keeper)
+        ok = give_to_keeper(config->users.keeper, file);
+    file->path = ok ? strdup(config->credentials) : NULL;
+    config_free(config);
+    return ok && (file->path || complain(path, "out of memory"));
+}
+
+/* Without a configuration nobody says who the keeper is: what root names keeps the owner it has. */
+static bool file_by_name(const char *path, struct user_file *file)
+{
+    struct stat stat;
+    if (geteuid() == 0 && lstat(path, &stat) == 0) {
+        file->owner = stat.st_uid;
+        file->group = stat.st_gid;
+    }
+    file->path = strdup(path);
+    return file->path || complain(path, "out of memory");
+}
+
+static bool find_file(const struct request *request, struct user_file *file)
+{
+    *file = (struct user_file){NULL, geteuid(), getegid()};
+    if (request->file)
+        return file_by_name(request->file, file);
+    return file_from_config(request->config ? request->config : COMMAND_CONFIG_PATH, file);
+}
+
+static bool full_name(const struct request *request, char *name, size_t size)
+{
+    int length = request->domain ? snprintf(name, size, "%s\\%s", request->domain, request->operand)
+                                 : snprintf(name, size, "%s", request->operand);
+    return (length >= 0 && (size_t)length < size) || complain("NAME", "the name is too long");
+}
+
+static bool read_hash(const char *account, uint8_t nt_hash[NT_HASH_SIZE])
+{
+    char password[PASSWORD_MAX + 1];
+    const char *why = NULL;
+    bool ok = password_read(STDIN_FILENO, account, password, &why);
+    if (ok && !nt_hash_of_password(password, nt_hash)) {
+        why = "the password is not valid UTF-8, or OpenSSL's legacy provider (MD4) is missing";
+        ok = false;
+    }
+    OPENSSL_cleanse(password, sizeof password);
+    return ok || complain(account, why);
+}
+
+static bool user_add(const struct request *request, const struct user_file *file)
+{
+    char name[2 * IDENTITY_NAME_MAX];
+    uint8_t nt_hash[NT_HASH_SIZE];
+    struct credentials_error error;
+    enum credentials_kind kind = request->mapped ? CREDENTIALS_MAPPED : CREDENTIALS_USER;
+    if (!full_name(request, name, sizeof name))
+        return false;
+    bool ok = read_hash(request->mapped ? request->target : name, nt_hash);
+    if (ok && !credentials_add(file->path, kind, name, request->target, nt_hash, file->owner,
+                               file->group, &error))
+        ok = complain_of_file(file->path, &error);
+    OPENSSL_cleanse(nt_hash, sizeof nt_hash);
+    if (ok)
+        printf("%s: %s is in the file now\n", file->path, name);
+    return ok;
+}
+
+static bool user_remove(const struct request *request, const struct user_file *file)
+{
+    char name[2 * IDENTITY_NAME_MAX];
+    struct credentials_error error;
+    enum credentials_kind kind = request->mapped ? CREDENTIALS_MAPPED : CREDENTIALS_USER;
+    if (!full_name(request, name, sizeof name))
+        return false;
+    if (!credentials_remove(file->path, kind, name, &error))
+        return complain_of_file(file->path, &error);
+    printf("%s: %s is no longer in the file\n", file->path, name);
+    return true;
+}
+
+static void print_entry(void *context, enum credentials_kind kind, const char *name,
+                        const char *target)
+{
+    (void)context;
+    if (kind == CREDENTIALS_MAPPED)
+        printf("mapped\t%s\t%s\n", name, target);
+    else
+        printf("user\t%s\n", name);
+}
+
+static bool user_list(const struct request *request, const struct user_file *file)
+{
+    struct credentials_error error;
+    struct credentials *credentials = credentials_read(file->path, file->owner, &error);
+    (void)request;
+    if (!credentials)
+        return complain_of_file(file->path, &error);
+    credentials_each(credentials, print_entry, NULL);
+    credentials_free(credentials);
+    return true;
+}
+
+static bool user_import_from(const struct request *request, const struct user_file *file)
+{
+    if (!request->operand)
+        return user_import(STDIN_FILENO, "standard input", file->path, file->owner, file->group);
+    int fd = open(request->operand, O_RDONLY | O_CLOEXEC);
+    if (fd < 0)
+        return complain(request->operand, strerror(errno));
+    bool ok = user_import(fd, request->operand, file->path, file->owner, file->group);
+    close(fd);
+    return ok;
+}
+
+#define FILE_HELP                                                                                  \
+    "  --config FILE   take the credentials file from this configuration\n"                        \
+    "                  (default " COMMAND_CONFIG_PATH ")\n"                                        \
+    "  --file FILE     the credentials file itself\n"
+#define DOMAIN_HELP "  --domain D      only for clients that name the domain D\n"
+
+enum {
+    OPTION_CONFIG = 'c',
+    OPTION_FILE = 'f',
+    OPTION_DOMAIN = 'd',
+    OPTION_MAPPED = 'm',
+    OPTION_HELP = 'h'
+};
+#define FILE_OPTIONS                                                                               \
+    {"config", required_argument, NULL, OPTION_CONFIG},                                            \
+        {"file", required_argument, NULL, OPTION_FILE},                                            \
+    {                                                                                              \
+        "help", no_argument, NULL, OPTION_HELP                                                     \
+    }
+
+static const struct option add_options[] = {FILE_OPTIONS,
+                                            {"domain", required_argument, NULL, OPTION_DOMAIN},
+                                            {"mapped", required_argument, NULL, OPTION_MAPPED},
+                                            {0}};
+static const struct option remove_options[] = {FILE_OPTIONS,
+                                               {"domain", required_argument, NULL, OPTION_DOMAIN},
+                                               {"mapped", no_argument, NULL, OPTION_MAPPED},
+                                               {0}};
+static const struct option file_options[] = {FILE_OPTIONS, {0}};
+
+static const struct subcommand {
+    const char *name;
+    const struct option *options;
+    int operands_min, operands_max;
+    bool (*run)(const struct request *request, const struct user_file *file);
+    const char *help;
+} subcommands[] = {
+    {"add", add_options, 1, 1, user_add,
+     "usage: countersign user add [--config FILE | --file FILE] [--domain D] NAME\n"
+     "       countersign user add [...] --mapped [DOMAIN\\]ACCOUNT NAME|'*'\n"
+     "\n"
+     "Adds a local user, or gives one a new password. With --mapped, sends the user NAME (or, "
+     "with\n"
+     "'*', everybody without a mapping of their own) to the file server as ACCOUNT, whose "
+     "password\n"
+     "is asked for. The password is asked for at a terminal, else read as one line of standard\n"
+     "input; only its NT hash is stored, which is as good as the password to whoever reads it.\n"
+     "\n" FILE_HELP DOMAIN_HELP},
+    {"remove", remove_options, 1, 1, user_remove,
+     "usage: countersign user remove [--config FILE | --file FILE] [--domain D] [--mapped] NAME\n"
+     "\n"
+     "Removes a local user or, with --mapped, the mapping of NAME (which may be '*').\n"
+     "\n" FILE_HELP DOMAIN_HELP},
+    {"list", file_options, 0, 0, user_list,
+     "usage: countersign user list [--config FILE | --file FILE]\n"
+     "\n"
+     "Lists users and mappings, one a line, separated by tabs. Hashes are never shown.\n"
+     "\n" FILE_HELP},
+    {"import", file_options, 0, 1, user_import_from,
+     "usage: countersign user import [--config FILE | --file FILE] [SMBPASSWD]\n"
+     "\n"
+     "Adds the users of a Samba smbpasswd file (or standard input; 'pdbedit -L -w' writes one).\n"
+     "Accounts that are disabled, locked, without a password or of machines are skipped. When one\n"
+     "line cannot be understood nothing is imported.\n"
+     "\n" FILE_HELP},
+};
+enum { SUBCOMMANDS = sizeof subcommands / sizeof subcommands[0] };
+
+static const char overview[] =
+    "usage: countersign user add|remove|list|import ...\n"
+    "\n"
+    "Edits the credentials file: the local users who may log in, and the accounts of the file\n"
+    "server that users are mapped to. 'countersign user add --help' and so on tell more.\n";
+
+/* False when the argument contradicts another. */
+static bool take_option(int option, struct request *request)
+{
+    switch (option) {
+    case OPTION_CONFIG: request->config = optarg; return request->file == NULL;
+    case OPTION_FILE: request->file = optarg; return request->config == NULL;
+    case OPTION_DOMAIN: request->domain = optarg; return true;
+    case OPTION_MAPPED:
+        request->mapped = true;
+        request->target = optarg;
+        return true;
+    default: return false;
+    }
+}
+
+static int usage(const struct subcommand *subcommand)
+{
+    fprintf(stderr, "%s", subcommand ? subcommand->help : overview);
+    return COMMAND_USAGE;
+}
+
+static int run_subcommand(const struct subcommand *subcommand, int argc, char **argv)
+{
+    struct request request = {0};
+    struct user_file file;
+    int option;
+    optind = 0; /* the GNU way to begin anew: the caller may have parsed options too */
+    while ((option = getopt_long(argc, argv, "", subcommand->options, NULL)) != -1) {
+        if (option == OPTION_HELP) {
+            printf("%s", subcommand->help);
+            return COMMAND_OK;
+        }
+        if (!take_option(option, &request))
+            return usage(subcommand);
+    }
+    int operands = argc - optind;
+    if (operands < subcommand->operands_min || operands > subcommand->operands_max)
+        return usage(subcommand);
+    request.operand = operands ? argv[optind] : NULL;
+    bool ok = find_file(&request, &file) && subcommand->run(&request, &file);
+    free(file.path);
+    return ok ? COMMAND_OK : COMMAND_FAILED;
+}
+
+int command_user(int argc, char **argv)
+{
+    if (argc >= 2 && strcmp(argv[1], "--help") == 0) {
+        printf("%s", overview);
+        return COMMAND_OK;
+    }
+    for (size_t i = 0; argc >= 2 && i < SUBCOMMANDS; i++) {
+        if (strcmp(argv[1], subcommands[i].name) == 0)
+            return run_subcommand(&subcommands[i], argc - 1, argv + 1);
+    }
+    return usage(NULL);
+}

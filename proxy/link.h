@@ -1,0 +1,250 @@
+/*
+ * A link: one client connection, joined to its own upstream connection.
+ *
+ * Everything that belongs to it lives and dies with it. Any code may end a link, at any depth, with
+ * link_end(): that only notes the first reason. What is left to do is done in link_settle(), which
+ * every callback of the event loop calls last and which frees a link that has ended.
+ */
+#ifndef COUNTERSIGN_PROXY_LINK_H
+#define COUNTERSIGN_PROXY_LINK_H
+
+#include <sys/socket.h>
+
+#include "policy/config.h"
+#include "policy/event.h"
+#include "proxy/credit.h"
+#include "proxy/negotiate.h"
+#include "proxy/pending.h"
+#include "proxy/session.h"
+#include "proxy/stream.h"
+
+struct worker;
+
+enum leg_role { LEG_CLIENT, LEG_UPSTREAM };
+
+/* One side of a link. On the client leg we are the server, on the upstream leg the client. */
+struct leg {
+    enum leg_role role;
+    struct link *link;
+    struct stream stream;
+    char address[64];
+    uint16_t port;
+    uint16_t dialect; /* 0 until negotiated */
+    enum signing_algorithm signing;
+    uint16_t cipher;
+    struct preauth_hash preauth; /* of the connection; 3.1.1 */
+    uint8_t client_guid[GUID_SIZE];
+    uint8_t server_guid[GUID_SIZE];
+    uint32_t client_capabilities; /* as they stood in NEGOTIATE */
+    uint32_t server_capabilities;
+    uint16_t client_security_mode;
+    uint16_t server_security_mode;
+    uint16_t dialects[NEGOTIATE_DIALECTS_MAX]; /* offered by the client side */
+    unsigned dialects_count;
+    uint32_t max_transact;
+    uint32_t max_read;
+    uint32_t max_write;
+};
+
+enum link_state {
+    LINK_NEW,      /* waits for the client's first message */
+    LINK_WILDCARD, /* answered an SMB1 NEGOTIATE with 0x02FF; waits for the real one */
+    LINK_HANDOVER, /* waits to be handed to the worker that owns the ClientGuid */
+    LINK_DIALLING, /* waits for the upstream connection */
+    LINK_UPSTREAM_NEGOTIATING,
+    LINK_READY, /* both legs negotiated */
+    LINK_ENDED,
+};
+
+/* Why a link ended. Each has a stable name for the log: link_end_name(). */
+enum link_end {
+    END_NONE,
+    END_CLIENT_CLOSED,
+    END_UPSTREAM_CLOSED,
+    END_CLIENT_FAILED, /* its socket failed */
+    END_UPSTREAM_FAILED,
+    END_CLIENT_PROTOCOL, /* malformed or not allowed */
+    END_UPSTREAM_PROTOCOL,
+    END_REFUSED, /* NEGOTIATE refused */
+    END_UNSIGNED,
+    END_BAD_SIGNATURE,
+    END_UPSTREAM_SIGNATURE,
+    END_VALIDATE_MISMATCH,
+    END_UPSTREAM_UNREACHABLE,
+    END_UPSTREAM_REFUSED,
+    END_TIMEOUT, /* no session in time */
+    END_LIMIT,
+    END_MEMORY,
+    END_HANDED_OVER, /* to another worker: not an end for the client */
+    END_STOPPING,
+};
+const char *link_end_name(enum link_end reason);
+
+struct link {
+    struct link *next;
+    struct link **previous;
+    struct worker *worker;
+    uint64_t number; /* unique in this worker's life */
+    enum link_state state;
+    enum link_end end;
+    const struct config_listener *listener;
+    const struct config_upstream *upstream;
+    unsigned listener_index;
+    unsigned upstream_index;
+    struct leg client;
+    struct leg server; /* the upstream leg */
+    bool announced;    /* a `link` event has been written */
+
+    struct event timer; /* the deadline of the present state */
+    struct event hold_timer;
+
+    /* The client's NEGOTIATE, kept until the upstream leg has been negotiated. */
+    struct negotiate_request *offer; /* NULL when it was an SMB1 one for 2.0.2, and afterwards */
+    uint64_t offer_message_id;
+    uint16_t offer_credits;
+    struct preauth_hash offer_preauth;
+    uint16_t client_choice; /* dialect of the client leg */
+
+    struct table sessions;          /* by client SessionId */
+    struct table upstream_sessions; /* by upstream SessionId */
+    unsigned sessions_valid;
+    unsigned validations_waiting;  /* for an upstream credit */
+    struct session *waiting_first; /* sessions with a token that waits for an upstream credit */
+    struct pending_table pending;
+    struct credit_window window;
+    struct credit_purse purse;
+
+    /* A frame of the client that has to wait for upstream credits; nothing is read meanwhile. */
+    struct frame held_frame;
+    bool frame_is_held;
+    bool settling;
+};
+
+/* Takes over a client's socket. NULL (socket closed) when out of memory. */
+struct link *link_new(struct worker *worker, unsigned listener_index, int fd,
+                      const struct sockaddr *client, socklen_t client_size);
+
+/* Notes that the link is to end, and why; the first reason stays. */
+void link_end(struct link *link, enum link_end reason);
+
+/* Ends with an event of `kind` about `leg`: `reason` is a stable word. */
+void link_refuse(struct link *link, enum link_end end, enum event_kind kind, enum leg_role leg,
+                 const char *reason);
+
+/* Flushes both legs, applies back-pressure, frees the link when it has ended. The link may be gone
+ * afterwards. */
+void link_settle(struct link *link);
+
+/* (Re)starts the deadline of the present state, in milliseconds; 0 stops it. */
+void link_deadline(struct link *link, unsigned milliseconds);
+
+/* Connects upstream; the link goes on in upstream_negotiate.c. */
+void link_dial(struct link *link);
+
+/* Puts a signed, whole message of our own on a leg. `message` came from stream_own(). */
+void link_send_own(struct leg *leg, uint8_t *message, size_t size);
+
+static inline bool link_ended(const struct link *link)
+{
+    return link->end != END_NONE;
+}
+
+/* ---- client_negotiate.c: the client leg's negotiation ---- */
+
+/* The first message, or the one after a wildcard answer. */
+void client_negotiate(struct link *link, struct frame *frame);
+/* The upstream leg is negotiated: choose, answer, go on. */
+void client_negotiate_answer(struct link *link);
+/* The upstream leg cannot be had: tell the client with `status`; the caller ends the link. */
+void client_negotiate_refuse(struct link *link, uint32_t status);
+
+/* ---- upstream_negotiate.c ---- */
+void upstream_negotiate_start(struct link *link);
+void upstream_negotiate_response(struct link *link, struct smb2_message *message);
+
+/* ---- client_login.c: SESSION_SETUP of the client ---- */
+void client_session_setup(struct link *link, struct smb2_message *message);
+void client_login_continue(struct session *session, const struct keeper_continue *reply);
+void client_login_proven(struct session *session, const struct keeper_proven *reply);
+void client_login_refused(struct session *session, const struct keeper_refused *reply);
+/* The upstream session is up: the client's SUCCESS. */
+void client_login_done(struct session *session);
+/* The login failed on the way upstream: answers with `status` and frees the session. */
+void client_login_failed(struct session *session, uint32_t status);
+
+/* ---- upstream_login.c ---- */
+void upstream_login_start(struct session *session);
+void upstream_login_continue(struct session *session, const struct keeper_continue *reply);
+void upstream_login_done(struct session *session, const struct keeper_logged_in *reply);
+void upstream_login_refused(struct session *session, const struct keeper_refused *reply);
+void upstream_session_setup_response(struct link *link, struct pending *pending,
+                                     struct smb2_message *message);
+/* A credit came: sends what waited for one. */
+void upstream_login_resume(struct link *link);
+
+/* ---- request.c, response.c ---- */
+void request_frame(struct link *link, struct frame *frame);
+/* Tries a held frame again. */
+void request_retry(struct link *link);
+void response_frame(struct link *link, struct frame *frame);
+/* Passes on held interim responses whose time has come; arms the timer for the next. */
+void response_release_interims(struct link *link);
+
+/* ---- answer.c: responses of our own to the client ---- */
+
+/* How many credits a response to the client carries; `wanted` is what the request asked for. */
+uint16_t answer_credits(struct link *link, uint32_t wanted);
+/* An error response, signed when `session` has keys and `sign`. */
+void answer_error(struct link *link, struct session *session, const struct smb2_header *request,
+                  uint32_t status);
+/* Starts a response in `writer` (room for `body` more bytes) with its header; NULL when out of
+ * memory (the link has been ended). answer_send() signs and sends it. */
+uint8_t *answer_start(struct link *link, struct session *session, const struct smb2_header *request,
+                      uint32_t status, size_t body, struct writer *writer);
+void answer_send(struct link *link, struct session *session, uint8_t *message,
+                 struct writer *writer);
+
+/* ---- validate.c ---- */
+void validate_answer(struct link *link, struct session *session, struct smb2_message *message);
+/* True when the upstream leg still has to be validated before a session may be used. */
+bool validate_needed(const struct link *link);
+void validate_start(struct session *session, uint32_t tree_id);
+/* A credit came: sends what waited for one. */
+void validate_resume(struct link *link);
+void validate_response(struct link *link, struct pending *pending, struct smb2_message *message);
+
+/* ---- cancel.c ---- */
+/* Cancels the client's request that a CANCEL names, if it still waits upstream. */
+void cancel_forward(struct link *link, struct session *session, const struct smb2_header *cancel);
+
+/* ---- tree.c: TREE_CONNECT responses ---- */
+/* Looks at and rewrites a TREE_CONNECT response. False when it may not go to the client yet: it was
+ * kept and goes out by tree_release(). */
+MUST_USE bool tree_response(struct link *link, struct pending *pending,
+                            struct smb2_message *message);
+/* Signs and sends the responses that waited for the validation. */
+void tree_release(struct session *session);
+
+/* ---- session life on a link (session_life.c) ---- */
+struct session *link_session(const struct link *link, uint64_t client_id);
+/* Ends one session pair: answers what still waits with USER_SESSION_DELETED, tells the keeper and,
+ * when `log_off`, the file server. Frees it. */
+void session_end(struct session *session, bool log_off);
+
+/* ---- link_report.c: events ---- */
+
+/* An event with everything the link and session (may be NULL) know; `extra` may override. */
+struct report {
+    struct audit_event event;
+    char client_port[8], upstream_port[8], session[24], link[24], worker[12], status[16], guid[40];
+    char text[256];
+};
+void report_start(struct report *report, enum event_kind kind, const struct link *link,
+                  const struct session *session, enum leg_role leg, const char *reason);
+void report_status(struct report *report, uint32_t status);
+void report_send(struct worker *worker, const struct report *report);
+/* Start, verdict and send in one. */
+void report_event(enum event_kind kind, struct link *link, const struct session *session,
+                  enum leg_role leg, const char *reason, const char *verdict);
+
+#endif

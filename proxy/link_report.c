@@ -1,0 +1,110 @@
+/*
+ * Events about links and session pairs, on their way to the recorder.
+ */
+#include <stdio.h>
+#include <string.h>
+
+#include "proxy/recorder.h"
+#include "proxy/worker_state.h"
+
+static void set_number(struct audit_event *event, enum event_field field, char *text, size_t size,
+                       unsigned long long value)
+{
+    snprintf(text, size, "%llu", value);
+    event->field[field] = text;
+}
+
+static void set_guid(struct report *report, const uint8_t guid[GUID_SIZE])
+{
+    static const uint8_t none[GUID_SIZE];
+    if (memcmp(guid, none, GUID_SIZE) == 0)
+        return;
+    snprintf(report->guid, sizeof report->guid, "%08x-%04x-%04x-%02x%02x-%02x%02x%02x%02x%02x%02x",
+             get_le32(guid), get_le16(guid + 4), get_le16(guid + 6), guid[8], guid[9], guid[10],
+             guid[11], guid[12], guid[13], guid[14], guid[15]);
+    report->event.field[FIELD_CLIENT_GUID] = report->guid;
+}
+
+static void set_leg(struct audit_event *event, const struct leg *leg, enum event_field dialect,
+                    enum event_field signing)
+{
+    if (leg->dialect == 0)
+        return;
+    event->field[dialect] = smb2_dialect_name(leg->dialect);
+    event->field[signing] = signing_algorithm_name(leg->signing);
+}
+
+static const char *unless_empty(const char *text)
+{
+    return text[0] ? text : NULL;
+}
+
+static void set_session(struct report *report, const struct session *session)
+{
+    struct audit_event *event = &report->event;
+    snprintf(report->session, sizeof report->session, "0x%016llx",
+             (unsigned long long)session->client_id);
+    event->field[FIELD_SESSION] = report->session;
+    event->field[FIELD_LOGIN] = unless_empty(session->login);
+    event->field[FIELD_ACCOUNT] = unless_empty(session->account);
+    const struct identity *identity = session->identity;
+    if (!identity)
+        return;
+    event->field[FIELD_USER] = identity->user;
+    event->field[FIELD_DOMAIN] = unless_empty(identity->domain);
+    event->field[FIELD_MECHANISM] = mechanism_name(identity->mechanism);
+    event->field[FIELD_WORKSTATION] = unless_empty(identity->workstation);
+    event->field[FIELD_TARGET_NAME] = unless_empty(identity->target_name);
+}
+
+void report_start(struct report *report, enum event_kind kind, const struct link *link,
+                  const struct session *session, enum leg_role leg, const char *reason)
+{
+    memset(report, 0, sizeof *report);
+    struct audit_event *event = &report->event;
+    event->kind = kind;
+    event->field[FIELD_LEG] = leg == LEG_CLIENT ? "client" : "upstream";
+    event->field[FIELD_REASON] = reason;
+    event->field[FIELD_LISTENER] = link->listener->name;
+    event->field[FIELD_UPSTREAM] = link->upstream->name;
+    event->field[FIELD_CLIENT_ADDRESS] = link->client.address;
+    set_number(event, FIELD_CLIENT_PORT, report->client_port, sizeof report->client_port,
+               link->client.port);
+    if (link->server.address[0]) {
+        event->field[FIELD_UPSTREAM_ADDRESS] = link->server.address;
+        set_number(event, FIELD_UPSTREAM_PORT, report->upstream_port, sizeof report->upstream_port,
+                   link->server.port);
+    }
+    set_leg(event, &link->client, FIELD_CLIENT_DIALECT, FIELD_CLIENT_SIGNING);
+    set_leg(event, &link->server, FIELD_UPSTREAM_DIALECT, FIELD_UPSTREAM_SIGNING);
+    set_guid(report, link->client.client_guid);
+    set_number(event, FIELD_LINK, report->link, sizeof report->link, link->number);
+    set_number(event, FIELD_WORKER, report->worker, sizeof report->worker,
+               link->worker->settings->index);
+    if (session)
+        set_session(report, session);
+}
+
+void report_status(struct report *report, uint32_t status)
+{
+    snprintf(report->status, sizeof report->status, "0x%08x", status);
+    report->event.field[FIELD_STATUS] = report->status;
+}
+
+void report_send(struct worker *worker, const struct report *report)
+{
+    uint8_t packed[EVENT_PACKED_MAX];
+    size_t size = event_pack(&report->event, packed, sizeof packed);
+    if (size == 0 || !worker->recorder ||
+        !channel_send(worker->recorder, RECORDER_EVENT, (struct span){packed, size}, -1))
+        worker->events_lost++;
+}
+
+void report_event(enum event_kind kind, struct link *link, const struct session *session,
+                  enum leg_role leg, const char *reason, const char *verdict)
+{
+    struct report report;
+    report_start(&report, kind, link, session, leg, reason);
+    report.event.field[FIELD_VERDICT] = verdict;
+    report_send(link->worker, &report);
+}

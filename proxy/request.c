@@ -1,0 +1,300 @@
+/*
+ * Requests: from the client leg to the upstream leg.
+ *
+ * A frame is a chain of one or more requests. First every one of them is found to be whole, of a
+ * session, and validly signed; only then is anything decided; what may go on is rewritten in place,
+ * signed with the upstream key and queued as the chain that it was. A refused request takes its
+ * related successors with it, so what goes on of a related chain is always its beginning.
+ */
+#include <string.h>
+
+#include "crypto/text.h"
+#include "proxy/body.h"
+#include "proxy/command.h"
+#include "proxy/worker_state.h"
+
+enum { CHAIN_MAX = 256, TOP_UP = 256, WANTED_TOTAL = 1024 };
+
+struct part {
+    struct smb2_message message;
+    struct session *session;
+    struct verdict verdict;
+};
+
+/* A worker handles one frame at a time. */
+static struct part parts[CHAIN_MAX];
+
+static void bad_request(struct link *link, const char *reason)
+{
+    link_refuse(link, END_CLIENT_PROTOCOL, EVENT_PROTOCOL_ERROR, LEG_CLIENT, reason);
+}
+
+/* Fills parts[]; their number, or 0 with the link ended. */
+static size_t split(struct link *link, struct frame *frame)
+{
+    struct chain rest = {frame->at, frame->size};
+    size_t count = 0;
+    enum chain_step step;
+    while ((step = chain_next(&rest, &parts[count].message)) == CHAIN_MESSAGE) {
+        if (parts[count].message.header.flags & SMB2_FLAGS_SERVER_TO_REDIR) {
+            bad_request(link, "response_from_client");
+            return 0;
+        }
+        parts[count].session = NULL;
+        parts[count].verdict = (struct verdict){VERDICT_FORWARD, 0};
+        if (++count == CHAIN_MAX)
+            break;
+    }
+    if (step == CHAIN_END && count)
+        return count;
+    bad_request(link, step == CHAIN_BROKEN ? "broken_chain" : "chain_too_long");
+    return 0;
+}
+
+/* The client may only use MessageIds that it was granted, each once (MS-SMB2 3.3.5.2.3). */
+static bool take_credits(struct link *link, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        const struct smb2_header *header = &parts[i].message.header;
+        uint32_t charge = command_client_charge(link, header);
+        if (charge && !credit_window_take(&link->window, header->message_id, charge)) {
+            bad_request(link, "message_id");
+            return false;
+        }
+    }
+    return true;
+}
+
+static void refuse_part(struct part *part, uint32_t status)
+{
+    part->verdict = (struct verdict){VERDICT_REFUSE, status};
+}
+
+/* Every request in a session is signed, and right: otherwise the link ends. */
+static bool verify(struct link *link, struct part *part)
+{
+    struct smb2_message *message = &part->message;
+    struct report report;
+    bool is_signed = message->header.flags & SMB2_FLAGS_SIGNED;
+    if (is_signed && signer_verify(part->session->client_signer, message->at, message->size)) {
+        part->session->client_proved_key = true;
+        return true;
+    }
+    report_start(&report, is_signed ? EVENT_BAD_SIGNATURE : EVENT_UNSIGNED_REFUSED, link,
+                 part->session, LEG_CLIENT, is_signed ? "wrong_signature" : "unsigned");
+    report.event.field[FIELD_COMMAND] = smb2_command_name(message->header.command);
+    report.event.field[FIELD_VERDICT] = "refused";
+    report_send(link->worker, &report);
+    link_end(link, is_signed ? END_BAD_SIGNATURE : END_UNSIGNED);
+    return false;
+}
+
+/* Finds the session of each part and verifies it; false with the link ended. */
+static bool authenticate(struct link *link, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        struct part *part = &parts[i];
+        const struct smb2_header *header = &part->message.header;
+        bool related = header->flags & SMB2_FLAGS_RELATED_OPERATIONS;
+        /* A related request is of the session of the one before, whatever its header says
+         * (MS-SMB2 3.3.5.2.7.2). */
+        part->session =
+            related && i ? parts[i - 1].session : link_session(link, header->session_id);
+        if (part->session && part->session->state >= SESSION_VALID) {
+            if (!verify(link, part))
+                return false;
+            if (part->session->state == SESSION_LOGGING_OFF)
+                refuse_part(part, STATUS_USER_SESSION_DELETED);
+        } else if (header->command != SMB2_ECHO || header->session_id) {
+            part->session = NULL;
+            refuse_part(part, STATUS_USER_SESSION_DELETED);
+        }
+        if (related && i == 0)
+            refuse_part(part, STATUS_INVALID_PARAMETER);
+    }
+    return true;
+}
+
+static void decide(struct link *link, size_t count)
+{
+    for (size_t i = 0; i < count && !link_ended(link); i++) {
+        struct part *part = &parts[i];
+        uint16_t command = part->message.header.command;
+        if (part->verdict.what != VERDICT_FORWARD)
+            continue;
+        if (i && part->message.header.flags & SMB2_FLAGS_RELATED_OPERATIONS &&
+            parts[i - 1].verdict.what != VERDICT_FORWARD) {
+            uint32_t status = parts[i - 1].verdict.status;
+            refuse_part(part, status ? status : STATUS_INVALID_PARAMETER);
+        } else if (command == SMB2_NEGOTIATE) {
+            bad_request(link, "second_negotiate");
+        } else if (command == SMB2_SESSION_SETUP) {
+            refuse_part(part, STATUS_INVALID_PARAMETER); /* never in a chain */
+        } else {
+            part->verdict = command_decide(link, part->session, &part->message);
+        }
+    }
+}
+
+/* A TREE_CONNECT's path, for the log. */
+static char *share_name(struct link *link, const struct smb2_message *message)
+{
+    struct tree_connect_request body;
+    char text[512];
+    if (message->header.command != SMB2_TREE_CONNECT ||
+        !tree_connect_request_read((struct span){message->at, message->size}, link->client.dialect,
+                                   &body))
+        return NULL;
+    text_from_utf16(body.path, text, sizeof text);
+    return strdup(text);
+}
+
+/* What we ask the file server for: what the client wants, and more while we hold few. */
+static uint16_t credits_to_ask(const struct link *link, const struct smb2_header *header,
+                               uint32_t charge)
+{
+    uint32_t total = link->purse.available + link->purse.outstanding;
+    uint32_t ask = header->credits > charge ? header->credits : charge;
+    if (total < WANTED_TOTAL && ask < TOP_UP)
+        ask = TOP_UP;
+    return ask > UINT16_MAX ? UINT16_MAX : (uint16_t)ask;
+}
+
+/* Rewrites one part in place and signs it for the file server. False with the link ended. */
+static bool rewrite(struct link *link, struct part *part, bool last_of_run)
+{
+    struct smb2_message *message = &part->message;
+    const struct smb2_header *header = &message->header;
+    uint32_t charge = command_upstream_charge(link, header);
+    uint64_t id = credit_purse_spend(&link->purse, charge);
+    struct pending *pending = pending_add(&link->pending, PENDING_FORWARDED, id, part->session);
+    if (!pending) {
+        link_end(link, END_MEMORY);
+        return false;
+    }
+    pending_add_client_id(&link->pending, pending, header->message_id);
+    pending->command = header->command;
+    pending->upstream_charge = (uint16_t)charge;
+    pending->client_charge = header->credit_charge;
+    pending->credits_wanted = header->credits;
+    pending->process_id = header->process_id;
+    pending->tree_id = header->tree_id;
+    pending->share = share_name(link, message);
+    command_translate(link, message);
+    smb2_set_credits(message->at, credits_to_ask(link, header, charge));
+    smb2_set_message_id(message->at, id);
+    smb2_set_session_id(message->at, part->session->upstream_id);
+    if (last_of_run)
+        smb2_set_next_command(message->at, 0);
+    if (!signer_sign(part->session->upstream_signer, message->at, message->size)) {
+        link_end(link, END_CLIENT_PROTOCOL);
+        return false;
+    }
+    memcpy(pending->upstream_signature, message->at + SIGNATURE_OFFSET, SIGNATURE_SIZE);
+    return true;
+}
+
+/* Queues a run of neighbouring parts as one frame; the number of parts. */
+static size_t forward_run(struct link *link, struct frame *frame, size_t first, size_t count)
+{
+    uint8_t *start = parts[first].message.at;
+    size_t size = 0, i = first;
+    for (; i < count && parts[i].verdict.what == VERDICT_FORWARD; i++) {
+        bool last = i + 1 == count || parts[i + 1].verdict.what != VERDICT_FORWARD;
+        size += parts[i].message.size;
+        if (!rewrite(link, &parts[i], last))
+            return count;
+    }
+    if (!stream_send(&link->server.stream, frame->buffer, start, size))
+        link_end(link, END_MEMORY);
+    return i - first;
+}
+
+static void carry_out(struct link *link, struct frame *frame, size_t count)
+{
+    size_t i = 0;
+    /* Answers are made before a run's transport header overwrites the end of what stands before it.
+     */
+    for (size_t j = 0; j < count && !link_ended(link); j++)
+        if (parts[j].verdict.what == VERDICT_REFUSE &&
+            parts[j].message.header.command != SMB2_CANCEL)
+            answer_error(link, parts[j].session, &parts[j].message.header, parts[j].verdict.status);
+    while (i < count && !link_ended(link)) {
+        if (parts[i].verdict.what == VERDICT_FORWARD)
+            i += forward_run(link, frame, i, count);
+        else
+            i++;
+    }
+}
+
+/* True when the file server's credits do not suffice now: the frame is kept, nothing has been done.
+ */
+static bool hold(struct link *link, struct frame *frame, size_t count)
+{
+    uint32_t needed = 0;
+    for (size_t i = 0; i < count; i++)
+        needed += command_upstream_charge(link, &parts[i].message.header);
+    if (needed <= link->purse.available || parts[0].message.header.command == SMB2_SESSION_SETUP)
+        return false;
+    if (link->purse.outstanding == 0) {
+        bad_request(link, "more_than_the_file_server_takes");
+        return true;
+    }
+    if (!link->frame_is_held) {
+        link->held_frame = *frame;
+        buffer_share(frame->buffer);
+        link->frame_is_held = true;
+    }
+    return true;
+}
+
+static void unhold(struct link *link)
+{
+    if (link->frame_is_held)
+        buffer_release(link->held_frame.buffer);
+    link->frame_is_held = false;
+}
+
+/* Anything but SMB2 in an established connection. */
+static bool is_foreign(struct link *link, const struct frame *frame)
+{
+    struct reader reader = reader_over(frame->at, frame->size);
+    uint32_t protocol;
+    if (!read_le32(&reader, &protocol) || protocol == SMB2_PROTOCOL_ID)
+        return false;
+    if (protocol == SMB1_PROTOCOL_ID)
+        link_refuse(link, END_CLIENT_PROTOCOL, EVENT_SMB1_REFUSED, LEG_CLIENT,
+                    "smb1_after_negotiate");
+    else
+        bad_request(link, protocol == SMB2_TRANSFORM_PROTOCOL_ID ? "encryption_not_negotiated"
+                                                                 : "unknown_protocol");
+    return true;
+}
+
+void request_frame(struct link *link, struct frame *frame)
+{
+    if (is_foreign(link, frame))
+        return;
+    size_t count = split(link, frame);
+    if (count == 0 || hold(link, frame, count))
+        return;
+    struct frame taken = *frame;
+    buffer_share(taken.buffer);
+    unhold(link);
+    if (take_credits(link, count)) {
+        if (count == 1 && parts[0].message.header.command == SMB2_SESSION_SETUP) {
+            client_session_setup(link, &parts[0].message);
+        } else if (authenticate(link, count)) {
+            decide(link, count);
+            carry_out(link, &taken, count);
+        }
+    }
+    buffer_release(taken.buffer);
+}
+
+void request_retry(struct link *link)
+{
+    struct frame frame = link->held_frame;
+    if (link->frame_is_held)
+        request_frame(link, &frame);
+}

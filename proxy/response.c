@@ -1,0 +1,413 @@
+/*
+ * Responses: from the upstream leg to the client leg.
+ *
+ * Each response of a frame is matched to its pending request and verified with that request's
+ * session key, all of them before anything is done. A final response takes its request out before
+ * it is signed for the client, so that no MessageId is signed twice.
+ */
+#include <string.h>
+
+#include "proxy/body.h"
+#include "proxy/worker_state.h"
+
+enum { CHAIN_MAX = 256 };
+
+/* What a response is, as far as it has been checked. */
+enum response_kind {
+    RESPONSE_FINAL,   /* verified */
+    RESPONSE_OWN,     /* to a request of our own that is verified where it is handled */
+    RESPONSE_DROPPED, /* to a request that we have answered ourselves */
+    RESPONSE_INTERIM,
+    RESPONSE_BREAK,
+    RESPONSE_SESSION_GONE, /* USER_SESSION_DELETED that does not verify */
+};
+
+struct part {
+    struct smb2_message message;
+    struct pending *pending;
+    enum response_kind kind;
+    bool forwarded;          /* goes to the client in place */
+    bool ends_session;       /* once it has been sent */
+    struct session *session; /* whose key signs it; NULL for a break */
+    uint64_t session_id;     /* the client's, of a session to end */
+};
+
+/* A worker handles one frame at a time. */
+static struct part parts[CHAIN_MAX];
+
+static void bad_response(struct link *link, enum event_kind kind, const char *reason)
+{
+    link_refuse(link, END_UPSTREAM_PROTOCOL, kind, LEG_UPSTREAM, reason);
+}
+
+static size_t split(struct link *link, struct frame *frame)
+{
+    struct chain rest = {frame->at, frame->size};
+    size_t count = 0;
+    enum chain_step step;
+    while ((step = chain_next(&rest, &parts[count].message)) == CHAIN_MESSAGE) {
+        if (!(parts[count].message.header.flags & SMB2_FLAGS_SERVER_TO_REDIR)) {
+            bad_response(link, EVENT_PROTOCOL_ERROR, "request_from_server");
+            return 0;
+        }
+        parts[count].pending = NULL;
+        parts[count].session = NULL;
+        parts[count].forwarded = parts[count].ends_session = false;
+        if (++count == CHAIN_MAX)
+            break;
+    }
+    if (step == CHAIN_END && count)
+        return count;
+    bad_response(link, EVENT_PROTOCOL_ERROR,
+                 step == CHAIN_BROKEN ? "broken_chain" : "chain_too_long");
+    return 0;
+}
+
+/* The signature of a response, with the key of the session that its request was sent in, never that
+ * of the SessionId it carries (MS-SMB2 3.2.5.1.3). */
+static bool verify(struct link *link, struct part *part)
+{
+    const struct smb2_message *message = &part->message;
+    const struct session *session = part->pending->session;
+    struct report report;
+    bool is_signed = message->header.flags & SMB2_FLAGS_SIGNED;
+    if (is_signed && signer_verify(session->upstream_signer, message->at, message->size))
+        return true;
+    /* Servers that have lost the session have no key for it; the answer ends no more than the pair.
+     */
+    if (message->header.status == STATUS_USER_SESSION_DELETED) {
+        part->kind = RESPONSE_SESSION_GONE;
+        return true;
+    }
+    report_start(&report, EVENT_UPSTREAM_BAD_SIGNATURE, link, session, LEG_UPSTREAM,
+                 is_signed ? "wrong_signature" : "unsigned");
+    report.event.field[FIELD_COMMAND] = smb2_command_name(message->header.command);
+    report.event.field[FIELD_VERDICT] = "refused";
+    report_status(&report, message->header.status);
+    report_send(link->worker, &report);
+    link_end(link, END_UPSTREAM_SIGNATURE);
+    return false;
+}
+
+/* An interim response is not signed (MS-SMB2 3.3.4.2): it must belong to a request that waits,
+ * once, and say nothing else. */
+static bool check_interim(struct link *link, struct part *part)
+{
+    const struct smb2_message *message = &part->message;
+    const struct pending *pending = part->pending;
+    uint8_t contexts;
+    struct span data;
+    part->kind = RESPONSE_INTERIM;
+    if (message->header.flags & SMB2_FLAGS_ASYNC_COMMAND && message->header.async_id &&
+        pending->kind == PENDING_FORWARDED && pending->interim == INTERIM_NONE &&
+        error_body_read((struct span){message->at, message->size}, &contexts, &data) &&
+        !pending_by_async_id(&link->pending, message->header.async_id))
+        return true;
+    bad_response(link, EVENT_UPSTREAM_FORGED, "interim");
+    return false;
+}
+
+static bool check_break(struct link *link, struct part *part)
+{
+    struct break_body body;
+    const struct smb2_message *message = &part->message;
+    part->kind = RESPONSE_BREAK;
+    if (message->header.command == SMB2_OPLOCK_BREAK && message->header.status == STATUS_SUCCESS &&
+        break_notification_read((struct span){message->at, message->size}, &body))
+        return true;
+    bad_response(link, EVENT_UPSTREAM_FORGED, "break");
+    return false;
+}
+
+static bool check_part(struct link *link, struct part *part)
+{
+    const struct smb2_header *header = &part->message.header;
+    if (header->message_id == SMB2_MESSAGE_ID_BREAK)
+        return check_break(link, part);
+    struct pending *pending = pending_by_upstream_id(&link->pending, header->message_id);
+    if (!pending || pending->command != header->command) {
+        bad_response(link, EVENT_UPSTREAM_FORGED, pending ? "other_command" : "unknown_message_id");
+        return false;
+    }
+    part->pending = pending;
+    if (pending->kind != PENDING_FORWARDED) {
+        part->kind = RESPONSE_OWN;
+        return true;
+    }
+    if (pending->answered) {
+        part->kind = RESPONSE_DROPPED;
+        return true;
+    }
+    if (header->status == STATUS_PENDING)
+        return check_interim(link, part);
+    part->kind = RESPONSE_FINAL;
+    return verify(link, part);
+}
+
+/* Answers to requests of our own stand alone; one answer twice would find its request gone. */
+static bool check_all(struct link *link, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        if (!check_part(link, &parts[i]))
+            return false;
+        if (count > 1 && parts[i].kind == RESPONSE_OWN) {
+            bad_response(link, EVENT_PROTOCOL_ERROR, "chained_answer");
+            return false;
+        }
+        for (size_t j = 0; parts[i].pending && j < i; j++) {
+            if (parts[j].pending == parts[i].pending) {
+                bad_response(link, EVENT_UPSTREAM_FORGED, "answered_twice");
+                return false;
+            }
+        }
+    }
+    return true;
+}
+
+static void handle_own(struct link *link, struct part *part)
+{
+    struct pending *pending = part->pending;
+    switch (pending->kind) {
+    case PENDING_NEGOTIATE:
+        pending_remove(&link->pending, pending);
+        upstream_negotiate_response(link, &part->message);
+        break;
+    case PENDING_SESSION_SETUP:
+        upstream_session_setup_response(link, pending, &part->message);
+        break;
+    case PENDING_VALIDATE: validate_response(link, pending, &part->message); break;
+    case PENDING_UNHEARD:
+    case PENDING_FORWARDED: pending_remove(&link->pending, pending); break;
+    }
+}
+
+static unsigned hold_milliseconds(const struct link *link)
+{
+    return link->worker->config->limits.interim_hold;
+}
+
+static void arm_hold_timer(struct link *link)
+{
+    struct timeval now, wait = {0, 0};
+    if (!link->pending.held_first) {
+        event_del(&link->hold_timer);
+        return;
+    }
+    event_base_gettimeofday_cached(link->worker->base, &now);
+    if (timercmp(&link->pending.held_first->held_until, &now, >))
+        timersub(&link->pending.held_first->held_until, &now, &wait);
+    event_add(&link->hold_timer, &wait);
+}
+
+/* Held back a moment: a final answer that overtakes it spares clients that cannot take an unsigned
+ * message at all. */
+static void take_interim(struct link *link, struct part *part)
+{
+    struct pending *pending = part->pending;
+    unsigned wait = hold_milliseconds(link);
+    struct timeval now, until, more = {wait / 1000, (suseconds_t)(wait % 1000) * 1000};
+    event_base_gettimeofday_cached(link->worker->base, &now);
+    timeradd(&now, &more, &until);
+    pending_set_async_id(&link->pending, pending, part->message.header.async_id);
+    pending->interim = INTERIM_HELD;
+    pending_hold(&link->pending, pending, &until);
+    arm_hold_timer(link);
+}
+
+static void send_interim(struct link *link, struct pending *pending)
+{
+    enum { ROOM = SMB2_HEADER_SIZE + 16 };
+    uint8_t *message = stream_own(&link->client.stream, ROOM);
+    if (!message) {
+        link_end(link, END_MEMORY);
+        return;
+    }
+    struct smb2_header header = {
+        .credit_charge = pending->client_charge,
+        .status = STATUS_PENDING,
+        .command = pending->command,
+        .credits = answer_credits(link, pending->credits_wanted),
+        .flags = SMB2_FLAGS_SERVER_TO_REDIR | SMB2_FLAGS_ASYNC_COMMAND,
+        .message_id = pending->by_client_id.key,
+        .async_id = pending->by_async_id.key,
+        .session_id = pending->session->client_id,
+    };
+    pending->credits_wanted = 0;
+    struct writer writer = writer_over(message, ROOM);
+    smb2_header_write(&writer, &header);
+    error_body_write(&writer);
+    if (writer_done(&writer))
+        link_send_own(&link->client, message, writer_size(&writer));
+}
+
+void response_release_interims(struct link *link)
+{
+    struct timeval now;
+    event_base_gettimeofday_cached(link->worker->base, &now);
+    while (link->pending.held_first && !link_ended(link) &&
+           !timercmp(&link->pending.held_first->held_until, &now, >)) {
+        struct pending *pending = link->pending.held_first;
+        pending_unhold(&link->pending, pending);
+        pending->interim = INTERIM_SENT;
+        send_interim(link, pending);
+    }
+    arm_hold_timer(link);
+}
+
+/* A break is not signed and has no request: only its SessionId is ours to change. */
+static void take_break(struct link *link, struct part *part)
+{
+    uint64_t id = part->message.header.session_id;
+    if (id) {
+        struct table_entry *entry = table_find(&link->upstream_sessions, id);
+        if (!entry) {
+            report_event(EVENT_UPSTREAM_FORGED, link, NULL, LEG_UPSTREAM, "break_session",
+                         "refused");
+            return;
+        }
+        smb2_set_session_id(part->message.at,
+                            CONTAINER_OF(entry, struct session, by_upstream_id)->client_id);
+    }
+    smb2_set_flags(part->message.at, SMB2_FLAGS_SERVER_TO_REDIR);
+    smb2_clear_signature(part->message.at);
+    part->forwarded = true;
+}
+
+/* The header as the client must see it. A final response whose interim never went out is a
+ * synchronous one for the client. */
+static void rewrite_header(struct link *link, const struct pending *pending,
+                           struct smb2_message *message)
+{
+    uint32_t flags =
+        message->header.flags &
+        (SMB2_FLAGS_SERVER_TO_REDIR | SMB2_FLAGS_ASYNC_COMMAND | SMB2_FLAGS_RELATED_OPERATIONS);
+    if (pending->interim != INTERIM_SENT && flags & SMB2_FLAGS_ASYNC_COMMAND) {
+        flags &= ~(uint32_t)SMB2_FLAGS_ASYNC_COMMAND;
+        put_le32(message->at + 32, pending->process_id);
+        smb2_set_tree_id(message->at, pending->tree_id);
+    }
+    smb2_set_flags(message->at, flags | SMB2_FLAGS_SIGNED);
+    smb2_set_credit_charge(message->at,
+                           link->client.dialect >= SMB_2_1 ? pending->client_charge : 0);
+    smb2_set_credits(message->at, answer_credits(link, pending->credits_wanted));
+    smb2_set_message_id(message->at, pending->by_client_id.key);
+    smb2_set_session_id(message->at, pending->session->client_id);
+}
+
+/* A verified final response: rewritten, to be signed when its chain is known. */
+static void take_final(struct link *link, struct part *part)
+{
+    struct pending *pending = part->pending;
+    struct session *session = pending->session;
+    uint32_t status = part->message.header.status;
+    uint16_t command = pending->command;
+    rewrite_header(link, pending, &part->message);
+    part->session = session;
+    part->forwarded = command != SMB2_TREE_CONNECT || tree_response(link, pending, &part->message);
+    part->session_id = session->client_id;
+    part->ends_session = status == STATUS_USER_SESSION_DELETED ||
+                         (command == SMB2_LOGOFF && status == STATUS_SUCCESS);
+    if (command == SMB2_LOGOFF && !part->ends_session)
+        session->state = SESSION_VALID;
+    pending_remove(&link->pending, pending);
+    part->pending = NULL;
+}
+
+static void take_part(struct link *link, struct part *part)
+{
+    const struct smb2_header *header = &part->message.header;
+    if (part->kind != RESPONSE_BREAK && part->pending) {
+        uint32_t charge = part->kind == RESPONSE_INTERIM ? 0 : part->pending->upstream_charge;
+        credit_purse_settle(&link->purse, charge, header->credits);
+    }
+    switch (part->kind) {
+    case RESPONSE_FINAL: take_final(link, part); break;
+    case RESPONSE_OWN: handle_own(link, part); break;
+    case RESPONSE_DROPPED: pending_remove(&link->pending, part->pending); break;
+    case RESPONSE_INTERIM: take_interim(link, part); break;
+    case RESPONSE_BREAK: take_break(link, part); break;
+    case RESPONSE_SESSION_GONE: /* the client gets our own signed answer, with all that waits */
+        part->session_id = part->pending->session->client_id;
+        part->ends_session = true;
+        break;
+    }
+}
+
+/* Is the file server without SMB2? */
+static bool is_foreign(struct link *link, const struct frame *frame)
+{
+    struct reader reader = reader_over(frame->at, frame->size);
+    uint32_t protocol;
+    if (!read_le32(&reader, &protocol) || protocol == SMB2_PROTOCOL_ID)
+        return false;
+    if (protocol == SMB1_PROTOCOL_ID && link->state == LINK_UPSTREAM_NEGOTIATING) {
+        report_event(EVENT_UPSTREAM_SMB1_ONLY, link, NULL, LEG_UPSTREAM, "smb1_answer", "refused");
+        client_negotiate_refuse(link, STATUS_HOST_UNREACHABLE);
+        link_end(link, END_UPSTREAM_REFUSED);
+    } else {
+        bad_response(link, EVENT_PROTOCOL_ERROR, "unknown_protocol");
+    }
+    return true;
+}
+
+static bool sign_part(struct link *link, struct part *part)
+{
+    if (!part->session ||
+        signer_sign(part->session->client_signer, part->message.at, part->message.size))
+        return true;
+    link_end(link, END_UPSTREAM_PROTOCOL);
+    return false;
+}
+
+/* Signs and queues a run of neighbouring responses as one frame; the number of parts. Its transport
+ * header overwrites the end of the part before it, which went nowhere. */
+static size_t forward_run(struct link *link, struct frame *frame, size_t first, size_t count)
+{
+    uint8_t *start = parts[first].message.at;
+    size_t size = 0, i = first;
+    for (; i < count && parts[i].forwarded; i++) {
+        if (i + 1 == count || !parts[i + 1].forwarded)
+            smb2_set_next_command(parts[i].message.at, 0);
+        if (!sign_part(link, &parts[i]))
+            return count;
+        size += parts[i].message.size;
+    }
+    if (!stream_send(&link->client.stream, frame->buffer, start, size))
+        link_end(link, END_MEMORY);
+    return i - first;
+}
+
+static void end_session(struct link *link, struct part *part)
+{
+    /* Two parts of one frame may end the same session. */
+    struct session *session = link_session(link, part->session_id);
+    if (!session)
+        return;
+    bool by_client = part->kind == RESPONSE_FINAL && part->message.header.command == SMB2_LOGOFF;
+    report_event(EVENT_LOGOFF, link, session, by_client ? LEG_CLIENT : LEG_UPSTREAM,
+                 part->kind == RESPONSE_SESSION_GONE ? "file_server_unverified"
+                 : by_client                         ? "client"
+                                                     : "file_server",
+                 NULL);
+    session_end(session, false);
+}
+
+void response_frame(struct link *link, struct frame *frame)
+{
+    if (is_foreign(link, frame))
+        return;
+    size_t count = split(link, frame);
+    if (count == 0 || !check_all(link, count))
+        return;
+    for (size_t i = 0; i < count && !link_ended(link); i++)
+        take_part(link, &parts[i]);
+    for (size_t i = 0; i < count && !link_ended(link);)
+        i += parts[i].forwarded ? forward_run(link, frame, i, count) : 1;
+    for (size_t i = 0; i < count && !link_ended(link); i++)
+        if (parts[i].ends_session)
+            end_session(link, &parts[i]);
+    if (!link_ended(link)) {
+        validate_resume(link);
+        upstream_login_resume(link);
+    }
+}

@@ -1,0 +1,61 @@
+#include "proxy/session.h"
+
+#include <openssl/crypto.h>
+#include <openssl/rand.h>
+#include <stdlib.h>
+#include <string.h>
+
+struct session *session_new(struct link *link)
+{
+    struct session *session = calloc(1, sizeof *session);
+    if (!session)
+        return NULL;
+    session->link = link;
+    session->held_last = &session->held_first;
+    do {
+        if (RAND_bytes((uint8_t *)&session->client_id, sizeof session->client_id) != 1) {
+            free(session);
+            return NULL;
+        }
+    } while (session->client_id == 0 || session->client_id == SMB2_SESSION_ID_RELATED);
+    return session;
+}
+
+void session_free(struct session *session)
+{
+    if (!session)
+        return;
+    token_drop(&session->final_token);
+    token_drop(&session->waiting_token);
+    while (session->held_first) {
+        struct held_response *held = session->held_first;
+        session->held_first = held->next;
+        free(held);
+    }
+    signer_free(session->client_signer);
+    signer_free(session->upstream_signer);
+    free(session->identity);
+    OPENSSL_cleanse(session, sizeof *session);
+    free(session);
+}
+
+bool token_keep(struct kept_token *kept, struct span token)
+{
+    token_drop(kept);
+    if (token.size == 0)
+        return true;
+    kept->at = malloc(token.size);
+    if (!kept->at)
+        return false;
+    memcpy(kept->at, token.at, token.size);
+    kept->size = token.size;
+    return true;
+}
+
+void token_drop(struct kept_token *kept)
+{
+    if (kept->at)
+        OPENSSL_cleanse(kept->at, kept->size);
+    free(kept->at);
+    *kept = (struct kept_token){0};
+}

@@ -1,0 +1,99 @@
+/*
+ * A session pair: a client session and the upstream session opened for it. Two SessionIds, two sets
+ * of keys, one identity, bound for life.
+ */
+#ifndef COUNTERSIGN_PROXY_SESSION_H
+#define COUNTERSIGN_PROXY_SESSION_H
+
+#include "crypto/keeper_message.h"
+#include "proxy/pending.h"
+#include "proxy/smb2.h"
+
+enum session_state {
+    SESSION_AUTHENTICATING, /* the client's tokens go to the keeper */
+    SESSION_LOGGING_IN,     /* the client is proven; the upstream session is being opened */
+    SESSION_VALID,          /* both sides are up */
+    SESSION_RENEWING,       /* valid, while the client authenticates again */
+    SESSION_LOGGING_OFF,    /* a LOGOFF is on its way upstream */
+    SESSION_ENDED,          /* not found any more; waits for its last pending requests */
+};
+
+/* Which party must move next in an authentication; at most one step is in flight. */
+enum login_step {
+    STEP_IDLE,
+    STEP_KEEPER_ACCEPT,   /* waits for the keeper about the client's token */
+    STEP_CLIENT,          /* waits for the client's next SESSION_SETUP */
+    STEP_KEEPER_LOGIN,    /* waits for the keeper's next token for the file server */
+    STEP_UPSTREAM_CREDIT, /* has a token for the file server and waits for a credit */
+    STEP_UPSTREAM,        /* waits for the file server's SESSION_SETUP response */
+    STEP_KEEPER_CONFIRM, /* the file server said SUCCESS; waits for the keeper to check its token */
+};
+
+/* A response that waits until the upstream leg has been validated (MS-SMB2 3.2.5.5). */
+struct held_response {
+    struct held_response *next;
+    size_t size;
+    uint8_t message[];
+};
+
+enum { SESSION_NAME_MAX = 2 * IDENTITY_NAME_MAX + 2 };
+
+/* A token that a session owns. */
+struct kept_token {
+    uint8_t *at;
+    size_t size;
+};
+
+struct session {
+    struct table_entry by_client_id;
+    struct table_entry by_upstream_id; /* in a table only while upstream_id is not 0 */
+    struct link *link;
+    uint64_t client_id;
+    uint64_t upstream_id;
+    enum session_state state;
+    enum login_step step;
+    uint64_t attempt; /* at the keeper; 0: none */
+
+    struct preauth_hash client_preauth;
+    struct preauth_hash upstream_preauth;
+    struct session_key upstream_key; /* wiped once the keys are derived */
+    struct signer *client_signer;
+    struct signer *upstream_signer;
+
+    uint8_t handle[KEEPER_HANDLE_SIZE];
+    struct identity *identity; /* NULL until proven */
+    char login[16];
+    char account[SESSION_NAME_MAX];
+    bool fell_back;
+
+    /* The client's SESSION_SETUP that waits for its answer. */
+    uint64_t setup_message_id;
+    uint16_t setup_credits;
+    bool setup_waiting;
+    struct kept_token final_token;   /* the client's, for when the upstream session is up */
+    struct kept_token waiting_token; /* the file server's, while there is no credit */
+
+    bool client_proved_key; /* a validly signed request came after SUCCESS */
+    bool validated;         /* the upstream leg's NEGOTIATE has been confirmed */
+    bool validating;        /* its first TREE_CONNECT has been answered upstream */
+    bool validate_sent;
+    uint32_t validate_tree_id;
+    struct held_response *held_first;
+    struct held_response **held_last;
+
+    struct pending *pending_first;
+    struct session *next_waiting; /* for an upstream credit, to log in */
+};
+
+/* A session with a random client SessionId that is in neither table yet. NULL when out of memory or
+ * randomness. */
+struct session *session_new(struct link *link);
+
+/* Wipes the keys and frees all. It must be in no table and have no pending requests. */
+void session_free(struct session *session);
+
+/* Keeps a copy of a token, in place of the one kept before. False when out of memory. */
+MUST_USE bool token_keep(struct kept_token *kept, struct span token);
+void token_drop(struct kept_token *kept);
+
+#endif

@@ -1,0 +1,100 @@
+/*
+ * A session pair on its link: finding it, and its end.
+ */
+#include <string.h>
+
+#include "proxy/body.h"
+#include "proxy/worker_state.h"
+
+struct session *link_session(const struct link *link, uint64_t client_id)
+{
+    struct table_entry *entry = table_find(&link->sessions, client_id);
+    return entry ? CONTAINER_OF(entry, struct session, by_client_id) : NULL;
+}
+
+/* Everything that still waits for the file server gets our own signed answer; what the file server
+ * says later is dropped (MS-SMB2 3.3.5.6). */
+static void answer_pending(struct session *session)
+{
+    struct link *link = session->link;
+    while (session->pending_first) {
+        struct pending *pending = session->pending_first;
+        if (pending->kind != PENDING_FORWARDED) {
+            pending_orphan(pending);
+            continue;
+        }
+        struct smb2_header request = {
+            .command = pending->command,
+            .credits = pending->credits_wanted,
+            .message_id = pending->by_client_id.key,
+            .tree_id = pending->tree_id,
+            .session_id = session->client_id,
+        };
+        pending_answered(&link->pending, pending);
+        if (!link_ended(link))
+            answer_error(link, session, &request, STATUS_USER_SESSION_DELETED);
+    }
+}
+
+/* Our LOGOFF upstream; nobody waits for what it answers. */
+static void send_logoff(struct session *session)
+{
+    struct link *link = session->link;
+    if (!session->upstream_signer || link->purse.available == 0)
+        return;
+    uint8_t *message = stream_own(&link->server.stream, SMB2_HEADER_SIZE + 4);
+    if (!message)
+        return;
+    uint64_t id = credit_purse_spend(&link->purse, 1);
+    struct pending *pending = pending_add(&link->pending, PENDING_UNHEARD, id, NULL);
+    struct smb2_header header = {
+        .credit_charge = link->server.dialect >= SMB_2_1,
+        .command = SMB2_LOGOFF,
+        .credits = 1,
+        .flags = SMB2_FLAGS_SIGNED,
+        .message_id = id,
+        .session_id = session->upstream_id,
+    };
+    struct writer writer = writer_over(message, SMB2_HEADER_SIZE + 4);
+    smb2_header_write(&writer, &header);
+    empty_body_write(&writer);
+    if (!pending || !writer_done(&writer) ||
+        !signer_sign(session->upstream_signer, message, writer_size(&writer))) {
+        link_end(link, END_MEMORY);
+        return;
+    }
+    pending->command = SMB2_LOGOFF;
+    pending->upstream_charge = 1;
+    link_send_own(&link->server, message, writer_size(&writer));
+}
+
+static void stop_waiting(struct session *session)
+{
+    struct session **at = &session->link->waiting_first;
+    while (*at && *at != session)
+        at = &(*at)->next_waiting;
+    if (*at)
+        *at = session->next_waiting;
+}
+
+void session_end(struct session *session, bool log_off)
+{
+    struct link *link = session->link;
+    bool was_valid = session->state >= SESSION_VALID;
+    if (!link_ended(link)) {
+        answer_pending(session);
+        if (log_off && session->upstream_id)
+            send_logoff(session);
+    } else {
+        while (session->pending_first)
+            pending_remove(&link->pending, session->pending_first);
+    }
+    worker_forget(session);
+    stop_waiting(session);
+    table_remove(&link->sessions, &session->by_client_id);
+    if (session->upstream_id)
+        table_remove(&link->upstream_sessions, &session->by_upstream_id);
+    if (was_valid && --link->sessions_valid == 0 && !link_ended(link))
+        link_deadline(link, link->worker->config->limits.login_timeout);
+    session_free(session);
+}

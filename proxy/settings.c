@@ -1,0 +1,148 @@
+#include "proxy/settings.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "proxy/smb2.h"
+
+_Static_assert((int)CONFIG_HMAC_SHA256 == (int)SIGNING_HMAC_SHA256, "signing");
+_Static_assert((int)CONFIG_AES_CMAC == (int)SIGNING_AES_CMAC, "signing");
+_Static_assert((int)CONFIG_AES_GMAC == (int)SIGNING_AES_GMAC, "signing");
+_Static_assert((int)CONFIG_LOGIN_SAME == (int)LOGIN_SAME, "login");
+_Static_assert((int)CONFIG_LOGIN_MAPPED == (int)LOGIN_MAPPED, "login");
+_Static_assert((int)CONFIG_MIC_ANNOUNCED == (int)MIC_ANNOUNCED, "mic");
+_Static_assert((int)CONFIG_MIC_REQUIRED == (int)MIC_REQUIRED, "mic");
+_Static_assert((int)CONFIG_TARGET_NAME_OFF == (int)TARGET_NAME_OFF, "target_name");
+_Static_assert((int)CONFIG_TARGET_NAME_IF_PRESENT == (int)TARGET_NAME_IF_PRESENT, "target_name");
+_Static_assert((int)CONFIG_TARGET_NAME_REQUIRED == (int)TARGET_NAME_REQUIRED, "target_name");
+_Static_assert((int)CONFIG_SMB_2_0_2 == (int)SMB_2_0_2, "dialect");
+_Static_assert((int)CONFIG_SMB_2_1 == (int)SMB_2_1, "dialect");
+_Static_assert((int)CONFIG_SMB_3_0 == (int)SMB_3_0, "dialect");
+_Static_assert((int)CONFIG_SMB_3_0_2 == (int)SMB_3_0_2, "dialect");
+_Static_assert((int)CONFIG_SMB_3_1_1 == (int)SMB_3_1_1, "dialect");
+
+enum {
+    KEEPER_THREADS = 4,
+    CHALLENGE_LIFETIME_S = 60,
+    OWN_NAMES = 3, /* the address, the NetBIOS and the DNS name, beside a listener's own list */
+};
+
+static bool is_wildcard(const char *address)
+{
+    return strcmp(address, "0.0.0.0") == 0 || strcmp(address, "::") == 0;
+}
+
+static bool fill_names(const struct config *config, const struct config_listener *listener,
+                       struct accept_policy *policy)
+{
+    const char **names = calloc(listener->names_count + OWN_NAMES, sizeof *names);
+    size_t count = 0;
+
+    if (names == NULL) {
+        return false;
+    }
+    for (unsigned i = 0; i < listener->names_count; i++) {
+        names[count++] = listener->names[i];
+    }
+    if (!is_wildcard(listener->address)) {
+        names[count++] = listener->address;
+    }
+    names[count++] = config->netbios_name;
+    names[count++] = config->dns_name;
+    policy->names = names;
+    policy->names_count = count;
+    return true;
+}
+
+static bool fill_listener(const struct config *config, const struct config_listener *listener,
+                          struct keeper_listener *to)
+{
+    to->name = listener->name;
+    to->accept = (struct accept_policy){
+        .mic = (enum mic_level)listener->mic,
+        .target_name = (enum target_name_level)listener->target_name,
+        .netbios_name = config->netbios_name,
+        .netbios_domain = config->netbios_domain,
+        .dns_name = config->dns_name,
+        .dns_domain = config->dns_domain,
+        .challenge_lifetime_s = CHALLENGE_LIFETIME_S,
+    };
+    return fill_names(config, listener, &to->accept);
+}
+
+/* The SPN of the file server (MS-SMB2 3.2.4.2.3: "cifs/" and the server's name). */
+static bool fill_upstream(const struct config_upstream *upstream, struct keeper_upstream *to)
+{
+    char *target = NULL;
+
+    if (upstream->login_count > KEEPER_LOGINS_MAX ||
+        asprintf(&target, "cifs/%s", upstream->server_name) < 0) {
+        return false;
+    }
+    to->name = upstream->name;
+    to->target = target;
+    to->logins_count = upstream->login_count;
+    for (unsigned i = 0; i < upstream->login_count; i++) {
+        to->logins[i] = (enum login_kind)upstream->login[i];
+    }
+    return true;
+}
+
+/* The arrays are the settings' own; keeper_settings shows them as const. */
+static bool fill(const struct config *config, struct keeper_settings *settings)
+{
+    struct keeper_listener *listeners = calloc(config->listeners_count, sizeof *listeners);
+    struct keeper_upstream *upstreams = calloc(config->upstreams_count, sizeof *upstreams);
+
+    settings->listeners = listeners;
+    settings->upstreams = upstreams;
+    if (listeners == NULL || upstreams == NULL) {
+        return false;
+    }
+    settings->listeners_count = config->listeners_count;
+    settings->upstreams_count = config->upstreams_count;
+    for (unsigned i = 0; i < config->listeners_count; i++) {
+        if (!fill_listener(config, &config->listeners[i], &listeners[i])) {
+            return false;
+        }
+    }
+    for (unsigned i = 0; i < config->upstreams_count; i++) {
+        if (!fill_upstream(&config->upstreams[i], &upstreams[i])) {
+            return false;
+        }
+    }
+    return true;
+}
+
+struct keeper_settings *settings_for_keeper(const struct config *config)
+{
+    struct keeper_settings *settings = calloc(1, sizeof *settings);
+
+    if (settings == NULL) {
+        return NULL;
+    }
+    settings->credentials = config->credentials;
+    settings->threads = KEEPER_THREADS;
+    if (!fill(config, settings)) {
+        settings_free(settings);
+        return NULL;
+    }
+    return settings;
+}
+
+void settings_free(struct keeper_settings *settings)
+{
+    if (settings == NULL) {
+        return;
+    }
+    for (size_t i = 0; i < settings->listeners_count; i++) {
+        free((void *)settings->listeners[i].accept.names);
+    }
+    for (size_t i = 0; i < settings->upstreams_count; i++) {
+        free((void *)settings->upstreams[i].target);
+    }
+    free((void *)settings->listeners);
+    free((void *)settings->upstreams);
+    free(settings);
+}

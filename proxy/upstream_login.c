@@ -1,0 +1,240 @@
+/*
+ * SESSION_SETUP on the upstream leg (MS-SMB2 3.2.4.2.3, 3.2.5.3): the keeper makes the tokens, for
+ * the identity that it proved itself; the file server's final response must be signed.
+ */
+#include <openssl/crypto.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "proxy/body.h"
+#include "proxy/worker_state.h"
+
+enum { WANTED_CREDITS = 512 };
+
+void upstream_login_start(struct session *session)
+{
+    session->step = STEP_KEEPER_LOGIN;
+    session->upstream_preauth = session->link->server.preauth;
+    if (!worker_login(session))
+        client_login_failed(session, STATUS_NO_LOGON_SERVERS);
+    OPENSSL_cleanse(session->handle, sizeof session->handle);
+}
+
+static void refuse(struct session *session, enum event_kind kind, const char *reason,
+                   uint32_t upstream_status, uint32_t client_status)
+{
+    struct report report;
+    report_start(&report, kind, session->link, session, LEG_UPSTREAM, reason);
+    report.event.field[FIELD_VERDICT] = "refused";
+    if (upstream_status)
+        report_status(&report, upstream_status);
+    report_send(session->link->worker, &report);
+    client_login_failed(session, client_status);
+}
+
+static void send_setup(struct session *session, struct span token)
+{
+    struct link *link = session->link;
+    size_t room = SMB2_HEADER_SIZE + 24 + token.size;
+    uint8_t *message = stream_own(&link->server.stream, room);
+    if (!message) {
+        link_end(link, END_MEMORY);
+        return;
+    }
+    uint64_t id = credit_purse_spend(&link->purse, 1);
+    struct pending *pending = pending_add(&link->pending, PENDING_SESSION_SETUP, id, session);
+    struct smb2_header header = {
+        .credit_charge = link->server.dialect >= SMB_2_1,
+        .command = SMB2_SESSION_SETUP,
+        .credits = WANTED_CREDITS,
+        .message_id = id,
+        .session_id = session->upstream_id,
+    };
+    struct session_setup_request body = {
+        .security_mode = SMB2_NEGOTIATE_SIGNING_ENABLED | SMB2_NEGOTIATE_SIGNING_REQUIRED,
+        .token = token,
+    };
+    struct writer writer = writer_over(message, room);
+    smb2_header_write(&writer, &header);
+    session_setup_request_write(&writer, &body);
+    if (!pending || !writer_done(&writer) ||
+        (link->server.dialect == SMB_3_1_1 &&
+         !preauth_add(&session->upstream_preauth, writer_span(&writer)))) {
+        link_end(link, END_MEMORY);
+        return;
+    }
+    pending->command = SMB2_SESSION_SETUP;
+    pending->upstream_charge = 1;
+    session->step = STEP_UPSTREAM;
+    link_send_own(&link->server, message, writer_size(&writer));
+}
+
+/* Sends the token now, or when the file server grants a credit. */
+void upstream_login_continue(struct session *session, const struct keeper_continue *reply)
+{
+    struct link *link = session->link;
+    if (reply->key.size)
+        session->upstream_key = reply->key;
+    if (reply->login.size)
+        snprintf(session->login, sizeof session->login, "%.*s", (int)reply->login.size,
+                 (const char *)reply->login.at);
+    if (reply->account.size)
+        snprintf(session->account, sizeof session->account, "%.*s", (int)reply->account.size,
+                 (const char *)reply->account.at);
+    if (reply->fell_back && !session->fell_back) {
+        session->fell_back = true;
+        report_event(EVENT_LOGIN_FALLBACK, link, session, LEG_UPSTREAM,
+                     "no_credential_for_first_login", "recorded");
+    }
+    if (link->purse.available) {
+        send_setup(session, reply->token);
+        return;
+    }
+    if (!token_keep(&session->waiting_token, reply->token)) {
+        link_end(link, END_MEMORY);
+        return;
+    }
+    session->step = STEP_UPSTREAM_CREDIT;
+    session->next_waiting = link->waiting_first;
+    link->waiting_first = session;
+}
+
+void upstream_login_resume(struct link *link)
+{
+    while (link->waiting_first && link->purse.available && !link_ended(link)) {
+        struct session *session = link->waiting_first;
+        link->waiting_first = session->next_waiting;
+        send_setup(session, (struct span){session->waiting_token.at, session->waiting_token.size});
+        token_drop(&session->waiting_token);
+    }
+}
+
+static bool derive_upstream_keys(struct session *session)
+{
+    struct session_keys keys;
+    const struct leg *leg = &session->link->server;
+    bool derived = session_keys_derive(leg->dialect, CIPHER_NONE, &session->upstream_key,
+                                       &session->upstream_preauth, &keys);
+    OPENSSL_cleanse(&session->upstream_key, sizeof session->upstream_key);
+    if (derived)
+        session->upstream_signer = signer_new(leg->signing, keys.signing);
+    session_keys_wipe(&keys);
+    return derived && session->upstream_signer;
+}
+
+/* The last response proves that the file server knows the key and that nobody changed the
+ * negotiation (MS-SMB2 3.2.5.3.1): no guest, no anonymous, signed, and right. */
+static void check_final(struct session *session, struct smb2_message *message,
+                        const struct session_setup_response *body)
+{
+    if (body->session_flags & (SMB2_SESSION_FLAG_IS_GUEST | SMB2_SESSION_FLAG_IS_NULL)) {
+        bool guest = body->session_flags & SMB2_SESSION_FLAG_IS_GUEST;
+        refuse(session, EVENT_GUEST_REFUSED, guest ? "upstream_guest" : "upstream_anonymous", 0,
+               STATUS_ACCESS_DENIED);
+        return;
+    }
+    if (session->upstream_key.size == 0 || !derive_upstream_keys(session)) {
+        refuse(session, EVENT_UPSTREAM_LOGIN_REFUSED, "success_too_early", 0, STATUS_ACCESS_DENIED);
+        return;
+    }
+    if (!(message->header.flags & SMB2_FLAGS_SIGNED)) {
+        refuse(session, EVENT_UPSTREAM_NO_SIGNING, "final_response_unsigned", 0,
+               STATUS_ACCESS_DENIED);
+        return;
+    }
+    if (!signer_verify(session->upstream_signer, message->at, message->size)) {
+        refuse(session, EVENT_UPSTREAM_BAD_SIGNATURE, "final_response", 0, STATUS_ACCESS_DENIED);
+        return;
+    }
+    if (body->session_flags & SMB2_SESSION_FLAG_ENCRYPT_DATA) {
+        refuse(session, EVENT_UPSTREAM_ENCRYPTION, "session", 0, STATUS_ACCESS_DENIED);
+        return;
+    }
+    session->step = STEP_KEEPER_CONFIRM;
+    if (!worker_step(session, body->token))
+        client_login_failed(session, STATUS_NO_LOGON_SERVERS);
+}
+
+/* What the client is told when the file server refused us: never LOGON_FAILURE, for the client's
+ * own proof was right; the state of an account is passed on. */
+static uint32_t client_status(uint32_t upstream)
+{
+    static const uint32_t passed_on[] = {
+        0xc000006e, /* ACCOUNT_RESTRICTION */
+        0xc000006f, /* INVALID_LOGON_HOURS */
+        0xc0000070, /* INVALID_WORKSTATION */
+        0xc0000071, /* PASSWORD_EXPIRED */
+        0xc0000072, /* ACCOUNT_DISABLED */
+        0xc000009a, /* INSUFFICIENT_RESOURCES */
+        0xc0000193, /* ACCOUNT_EXPIRED */
+        0xc0000205, /* INSUFF_SERVER_RESOURCES */
+        0xc0000224, /* PASSWORD_MUST_CHANGE */
+        0xc0000234, /* ACCOUNT_LOCKED_OUT */
+        0xc000015b, /* LOGON_TYPE_NOT_GRANTED */
+        0xc000005e, /* NO_LOGON_SERVERS */
+    };
+    for (unsigned i = 0; i < sizeof passed_on / sizeof passed_on[0]; i++)
+        if (upstream == passed_on[i])
+            return upstream;
+    return STATUS_ACCESS_DENIED;
+}
+
+static bool take_upstream_id(struct session *session, uint64_t id)
+{
+    struct link *link = session->link;
+    if (session->upstream_id)
+        return session->upstream_id == id;
+    if (id == 0 || id == SMB2_SESSION_ID_RELATED || table_find(&link->upstream_sessions, id))
+        return false;
+    session->upstream_id = id;
+    table_add(&link->upstream_sessions, &session->by_upstream_id, id);
+    return true;
+}
+
+void upstream_session_setup_response(struct link *link, struct pending *pending,
+                                     struct smb2_message *message)
+{
+    struct session *session = pending->session;
+    struct session_setup_response body;
+    uint32_t status = message->header.status;
+    struct span bytes = {message->at, message->size};
+    pending_remove(&link->pending, pending);
+    if (!session || session->step != STEP_UPSTREAM)
+        return;
+    if (status != STATUS_SUCCESS && status != STATUS_MORE_PROCESSING_REQUIRED) {
+        refuse(session, EVENT_UPSTREAM_LOGIN_REFUSED, "file_server_refused", status,
+               client_status(status));
+        return;
+    }
+    if (!session_setup_response_read(bytes, &body) ||
+        !take_upstream_id(session, message->header.session_id)) {
+        link_refuse(link, END_UPSTREAM_PROTOCOL, EVENT_PROTOCOL_ERROR, LEG_UPSTREAM,
+                    "session_setup");
+        return;
+    }
+    if (status == STATUS_SUCCESS) {
+        check_final(session, message, &body);
+        return;
+    }
+    session->step = STEP_KEEPER_LOGIN;
+    if (link->server.dialect == SMB_3_1_1 && !preauth_add(&session->upstream_preauth, bytes))
+        link_end(link, END_MEMORY);
+    else if (!worker_step(session, body.token))
+        client_login_failed(session, STATUS_NO_LOGON_SERVERS);
+}
+
+void upstream_login_done(struct session *session, const struct keeper_logged_in *reply)
+{
+    (void)reply;
+    session->validated = !validate_needed(session->link);
+    client_login_done(session);
+}
+
+void upstream_login_refused(struct session *session, const struct keeper_refused *reply)
+{
+    const char *reason = reply->reason == KEEPER_REASON_REFUSAL ? refusal_name(reply->refusal)
+                                                                : keeper_reason_name(reply->reason);
+    refuse(session, EVENT_UPSTREAM_LOGIN_REFUSED, reason, 0,
+           reply->reason == KEEPER_REASON_INTERNAL ? STATUS_INSUFFICIENT_RESOURCES
+                                                   : STATUS_ACCESS_DENIED);
+}

@@ -1,0 +1,38 @@
+/*
+ * A worker: one event loop with the links of many clients. It holds session keys and no long-term
+ * secret.
+ */
+#ifndef COUNTERSIGN_PROXY_WORKER_H
+#define COUNTERSIGN_PROXY_WORKER_H
+
+#include <sys/socket.h>
+
+#include "policy/config.h"
+
+/* Where an upstream is, resolved before the worker started. */
+struct upstream_address {
+    struct sockaddr_storage address;
+    socklen_t size;
+};
+
+struct worker_settings {
+    const struct config *config;
+    const struct upstream_address
+        *upstreams; /* one for each upstream of the configuration, same order */
+    unsigned index; /* 0 … count-1 */
+    unsigned count;
+    const int
+        *listen_fds; /* one for each listener of the configuration, this worker's own, listening,
+                        non-blocking; the supervisor keeps them open across a restart */
+};
+
+/*
+ * Runs until the control channel says CONTROL_STOP or closes: then it stops accepting, ends every
+ * link, wipes every key, sends its last events and returns the exit status. Channels to the keeper,
+ * the recorder and the other workers arrive over the control channel as CONTROL_PEER; one that
+ * arrives again replaces the old one (the other process was restarted). Sends CONTROL_READY when it
+ * accepts connections.
+ */
+int worker_run(const struct worker_settings *settings, int control_fd);
+
+#endif

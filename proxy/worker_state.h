@@ -1,0 +1,85 @@
+/*
+ * What a worker's parts share. See worker.h for what a worker is.
+ */
+#ifndef COUNTERSIGN_PROXY_WORKER_STATE_H
+#define COUNTERSIGN_PROXY_WORKER_STATE_H
+
+#include "crypto/channel.h"
+#include "crypto/keeper_message.h"
+#include "proxy/link.h"
+#include "proxy/worker.h"
+
+struct worker_listener {
+    struct worker *worker;
+    unsigned index;
+    struct event accept_event;
+};
+
+/* A channel to another worker. */
+struct worker_peer {
+    struct worker *worker;
+    unsigned index;
+    struct channel *channel;
+};
+
+struct worker {
+    const struct worker_settings *settings;
+    const struct config *config;
+    struct event_base *base;
+    struct channel *control;
+    struct channel *keeper;
+    struct channel *recorder;
+    struct worker_peer *peers; /* settings->count of them; one's own is not used */
+    struct worker_listener *listeners;
+    struct buffer_pool buffers;
+    struct link *links; /* all of them */
+    unsigned links_count;
+    uint64_t next_link;
+    uint64_t next_attempt;
+    struct table attempts; /* struct attempt by number */
+    struct table sources;  /* connections by client address */
+    uint64_t events_lost;
+    bool stopping;
+};
+
+/* One authentication at the keeper, and the session that waits for it. */
+struct attempt {
+    struct table_entry by_number;
+    struct session *session;
+    bool upstream; /* a login, not an acceptance */
+};
+
+/* ---- worker_keeper.c ---- */
+
+/* Each sends one request to the keeper; false when there is no keeper now (it is being restarted).
+ * The session's attempt number is set. */
+MUST_USE bool worker_accept(struct session *session, struct span token);
+MUST_USE bool worker_login(struct session *session);
+MUST_USE bool worker_step(struct session *session, struct span token);
+/* The session's attempt, if there is one, is given up. */
+void worker_forget(struct session *session);
+void worker_keeper_channel(struct worker *worker, int fd);
+
+/* ---- handover.c ---- */
+
+/* The worker that owns the links of this ClientGuid to this upstream. */
+unsigned handover_owner(const struct worker *worker, const uint8_t guid[GUID_SIZE],
+                        unsigned upstream_index);
+/* Hands the link's socket with its NEGOTIATE to another worker; false when that cannot be reached.
+ */
+MUST_USE bool handover_send(struct link *link, unsigned owner, struct span negotiate);
+/* A message from another worker; false when malformed. */
+bool handover_receive(struct worker *worker, struct span body, int fd);
+enum { WORKER_HANDOVER = 80 };
+
+/* ---- worker_accept.c ---- */
+bool worker_listen(struct worker *worker);
+void worker_stop_listening(struct worker *worker);
+/* A link for a new connection, or NULL when a limit refuses it (with an event). */
+struct link *worker_admit(struct worker *worker, unsigned listener, int fd,
+                          const struct sockaddr *address, socklen_t size);
+/* Counts a connection from a client's address: false when there are too many. */
+bool worker_source_enter(struct worker *worker, const char *address);
+void worker_source_leave(struct worker *worker, const char *address);
+
+#endif

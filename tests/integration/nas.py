@@ -1,0 +1,184 @@
+"""A real smbd as the file server behind the proxy, and nothing of it outside its own directory."""
+
+import os
+import shutil
+import signal
+import subprocess
+
+from harness import (USERS, can_connect, end_pid, end_process, free_port, is_alive, new_address, run,
+                     scratch_directory, wait_until)
+
+SAMBA_DIALECTS = {"2.0.2": "SMB2_02", "2.1": "SMB2_10", "3.0": "SMB3_00", "3.0.2": "SMB3_02",
+                  "3.1.1": "SMB3_11", "NT1": "NT1"}
+SAMBA_ALGORITHMS = {"hmac-sha256": "HMAC-SHA256", "aes-cmac": "AES-128-CMAC",
+                    "aes-gmac": "AES-128-GMAC"}
+UIDS = {"alice": 61001, "bob": 61002}
+GROUP = 61000
+
+_GLOBAL = """[global]
+    server role = standalone server
+    netbios name = NAS
+    workgroup = LABGROUP
+    security = user
+    restrict anonymous = 2
+    disable netbios = yes
+    smb ports = {port}
+    interfaces = {address}/8
+    bind interfaces only = yes
+    server min protocol = {min_protocol}
+    server max protocol = {max_protocol}
+    server signing = {signing}
+    private dir = {directory}/private
+    lock directory = {directory}/lock
+    state directory = {directory}/state
+    cache directory = {directory}/cache
+    pid directory = {directory}/pid
+    ncalrpc dir = {directory}/ncalrpc
+    winbindd socket directory = {directory}/winbindd
+    passdb backend = tdbsam:{directory}/private/passdb.tdb
+    usershare path = {directory}/usershares
+    log file = {directory}/log/%m.log
+    log level = 1
+    load printers = no
+    printing = bsd
+    printcap name = /dev/null
+    disable spoolss = yes
+    dns proxy = no
+    name resolve order = host
+"""
+_SHARES = """[data]
+    path = {directory}/share/data
+    read only = no
+    guest ok = {guest}
+[priv]
+    path = {directory}/share/priv
+    read only = no
+    valid users = alice
+"""
+
+
+class Nas:
+    """One smbd on an address of its own; a context manager.
+
+    `extra` is a dictionary of further [global] options. `guest=True` opens the share to guests too.
+    """
+
+    def __init__(self, min_dialect="2.0.2", max_dialect="3.1.1", signing="auto", algorithms=None,
+                 extra=None, guest=False, address=None, port=None):
+        self.address = address or new_address()
+        self.port = port or free_port(self.address)
+        self.options = {"min_protocol": SAMBA_DIALECTS[min_dialect],
+                        "max_protocol": SAMBA_DIALECTS[max_dialect], "signing": signing,
+                        "guest": "yes" if guest else "no"}
+        self.extra = dict(extra or {})
+        if algorithms:
+            self.extra["server smb3 signing algorithms"] = " ".join(
+                SAMBA_ALGORITHMS[name] for name in algorithms)
+        self.process = None
+        self._scratch = scratch_directory("nas")
+        self.directory = None
+
+    @property
+    def share(self):
+        """The directory behind //NAS/data."""
+        return os.path.join(self.directory, "share/data")
+
+    def __enter__(self):
+        self.directory = self._scratch.__enter__()
+        try:
+            self._write_files()
+            self.start()
+        except BaseException:
+            self.__exit__(None, None, None)
+            raise
+        return self
+
+    def __exit__(self, *_):
+        self.stop()
+        self._scratch.__exit__(None, None, None)
+
+    def _path(self, *parts):
+        return os.path.join(self.directory, *parts)
+
+    def _write(self, name, text):
+        with open(self._path(name), "w", encoding="utf-8") as file:
+            file.write(text)
+
+    def _write_files(self):
+        for name in ("private lock state cache pid ncalrpc winbindd log usershares share share/data "
+                     "share/priv").split():
+            os.makedirs(self._path(name), mode=0o755)
+        os.chmod(self._path("private"), 0o700)
+        for name, mode in (("share/data", 0o2775), ("share/priv", 0o700)):
+            os.chown(self._path(name), UIDS["alice"], GROUP)
+            os.chmod(self._path(name), mode)
+        accounts = "root:x:0:0:root:/root:/bin/sh\nnobody:x:65534:65534::/nonexistent:/bin/false\n"
+        for user, uid in UIDS.items():
+            accounts += f"{user}:x:{uid}:{GROUP}::/nonexistent:/bin/false\n"
+        self._write("passwd", accounts)
+        self._write("group", f"root:x:0:\nnogroup:x:65534:\nlabusers:x:{GROUP}:{','.join(UIDS)}\n")
+        values = dict(self.options, directory=self.directory, address=self.address, port=self.port)
+        extra = "".join(f"    {key} = {value}\n" for key, value in self.extra.items())
+        self._write("smb.conf", _GLOBAL.format(**values) + extra + _SHARES.format(**values))
+        for user, password in USERS.items():
+            done = run(["smbpasswd", "-c", self._path("smb.conf"), "-s", "-a", user],
+                       input=f"{password}\n{password}\n", env=self._environment())
+            assert done.returncode == 0, done.stderr
+
+    def _environment(self):
+        """smbd finds alice and bob through nss_wrapper: no account of this machine is touched."""
+        return dict(os.environ, LD_PRELOAD="libnss_wrapper.so", NSS_WRAPPER_PASSWD=self._path("passwd"),
+                    NSS_WRAPPER_GROUP=self._path("group"))
+
+    def start(self):
+        """Starts smbd and waits until it accepts connections."""
+        # In the foreground it makes a process group of its own; told not to, it would end ours.
+        with open(self._path("log/smbd.out"), "ab") as output:
+            self.process = subprocess.Popen(
+                ["smbd", "-F", "-l", self._path("log"), "-s", self._path("smb.conf")],
+                stdin=subprocess.DEVNULL, stdout=output, stderr=output, env=self._environment())
+        wait_until(lambda: self.process.poll() is not None or can_connect(self.address, self.port),
+                   "smbd to listen", 15)
+        assert self.process.poll() is None, self.log()
+
+    def stop(self):
+        """Ends smbd and the RPC daemon that it started, each by its pid."""
+        if self.process is not None:
+            end_process(self.process)
+            self.process = None
+        try:
+            with open(self._path("pid/samba-dcerpcd.pid"), encoding="ascii") as file:
+                pid = int(file.read())
+        except (OSError, ValueError):
+            return
+        if self._is_ours(pid):
+            end_pid(pid)
+        os.unlink(self._path("pid/samba-dcerpcd.pid"))
+
+    def freeze(self):
+        """smbd keeps its socket and answers nobody; its children too. Ended by thaw()."""
+        os.kill(self.process.pid, signal.SIGSTOP)
+
+    def thaw(self):
+        os.kill(self.process.pid, signal.SIGCONT)
+
+    def _is_ours(self, pid):
+        try:
+            with open(f"/proc/{pid}/cmdline", "rb") as file:
+                return self.directory.encode() in file.read() and is_alive(pid)
+        except OSError:
+            return False
+
+    def log(self):
+        """The end of smbd's own output, for failure texts."""
+        with open(self._path("log/smbd.out"), encoding="utf-8", errors="replace") as file:
+            return file.read()[-2000:]
+
+    def empty_share(self):
+        """Removes what earlier tests left in //NAS/data."""
+        for name in os.listdir(self.share):
+            path = os.path.join(self.share, name)
+            if os.path.isdir(path):
+                shutil.rmtree(path)
+            else:
+                os.unlink(path)

@@ -1,0 +1,62 @@
+"""The real clients: smbclient and rclone as programs."""
+
+import os
+
+from harness import USERS, run
+from nas import SAMBA_DIALECTS
+
+
+class SmbClient:
+    """smbclient against one address, with everything it writes kept in `directory`."""
+
+    def __init__(self, directory, address, port, options=(), dialect="3.1.1"):
+        self.directory, self.address, self.port = directory, address, port
+        self.options, self.dialect = list(options), dialect
+        state = os.path.join(directory, "smbclient-state")
+        os.makedirs(state, exist_ok=True)
+        self.configuration = os.path.join(directory, "client.conf")
+        lines = "".join(f"{kind} = {state}\n" for kind in
+                        ("lock directory", "state directory", "cache directory", "private dir"))
+        with open(self.configuration, "w", encoding="ascii") as file:
+            file.write("[global]\n" + lines)
+
+    def run(self, commands, user="alice", password=None, dialect=None, exactly=True, share="data",
+            options=(), seconds=60):
+        """Runs `commands` ("put a b; ls"); the finished process. `dialect` is the highest that the
+        client offers, and with `exactly` also the lowest. The user "" is anonymous."""
+        highest = SAMBA_DIALECTS[dialect or self.dialect]
+        lowest = highest if exactly else "SMB2_02"
+        password = USERS.get(user, "") if password is None else password
+        who = ["-N", "-U", "%"] if not user else ["-U", f"LABGROUP\\{user}%{password}"]
+        return run(["smbclient", "-s", self.configuration, f"//{self.address}/{share}", "-p",
+                    str(self.port), "-m", highest, f"--option=client min protocol={lowest}", *who,
+                    *self.options, *options, "-c", commands], seconds, cwd=self.directory)
+
+    def must(self, commands, **options):
+        """The output of commands that must succeed."""
+        done = self.run(commands, **options)
+        assert done.returncode == 0 and "NT_STATUS" not in done.stdout, done.stdout + done.stderr
+        return done.stdout
+
+    def refused(self, commands="ls", **options):
+        """The output of commands that must not even get a connection."""
+        done = self.run(commands, **options)
+        assert done.returncode != 0, done.stdout
+        return done.stdout + done.stderr
+
+
+class Rclone:
+    """rclone's smb backend (go-smb2), configured in `directory`."""
+
+    def __init__(self, directory, address, port, user="alice", password=None):
+        self.configuration = os.path.join(directory, "rclone.conf")
+        obscured = run(["rclone", "obscure", USERS[user] if password is None else password])
+        assert obscured.returncode == 0, obscured.stderr
+        with open(self.configuration, "w", encoding="ascii") as file:
+            file.write(f"[nas]\ntype = smb\nhost = {address}\nport = {port}\nuser = {user}\n"
+                       f"pass = {obscured.stdout.strip()}\n")
+
+    def run(self, *arguments, seconds=60):
+        """Runs rclone once, with no retries of its own; the finished process."""
+        return run(["rclone", "--config", self.configuration, "--retries", "1", "--low-level-retries",
+                    "1", "--contimeout", "10s", *arguments], seconds)

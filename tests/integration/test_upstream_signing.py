@@ -1,0 +1,227 @@
+"""The upstream leg is signed whatever the file server thinks of signing, or it is not there.
+
+With real smbd: signing disabled, auto, mandatory. With the stub: one misdeed each, and the event that
+must tell it. The honest stub comes first, so that a refusal is known to be the misdeed's.
+"""
+
+import time
+
+import pytest
+
+import bodies
+import smb2
+from harness import free_port, new_address, wait_until
+from nas import Nas
+from proxy import Proxy, listener, upstream
+from rawclient import ALL_DIALECTS, Disconnected, Failed, RawClient
+from rig import Rig
+from stubserver import CONTENT, StubServer
+
+NOT_SERVED = (Disconnected, Failed)
+LEGACY = [number for number in ALL_DIALECTS if number < 0x311]
+
+
+@pytest.mark.parametrize("signing", ["disabled", "auto", "mandatory"])
+def test_smbd_signs_whatever_it_is_told(signing, tmp_path):
+    with Nas(signing=signing) as nas, Rig(nas) as rig:
+        (tmp_path / "in").write_bytes(b"x" * 100_000)
+        rig.smbclient(tmp_path).must("put in f; get f out; ls; del f")
+        assert (tmp_path / "out").read_bytes() == b"x" * 100_000
+        for _, upstream_leg in rig.assert_both_legs_signed():
+            upstream_leg.assert_clean(at_least=20)
+
+
+def test_smbd_without_a_session_key_for_us_gives_no_session(tmp_path):
+    """smbd takes an unknown user as guest: a session without a key is no session here."""
+    users = {"carol": "Carol.Pw3", "alice": "Alice.Pw1"}
+    with Nas(extra={"map to guest": "Bad User"}, guest=True) as nas, Rig(nas, users=users) as rig:
+        rig.smbclient(tmp_path).must("ls")
+        rig.proxy.mark()
+        rig.smbclient(tmp_path).refused(user="carol", password="Carol.Pw3")
+        rig.proxy.wait_event("guest_refused", user="carol", leg="upstream")
+        assert not rig.proxy.seen("login", user="carol")
+
+
+class Stubbed:
+    """A stub behind a proxy, and a client of that proxy."""
+
+    def __init__(self, *, limits=None, connect_timeout=2000, **knobs):
+        self.stub = StubServer(**knobs)
+        self.limits, self.connect_timeout = limits, connect_timeout
+
+    def __enter__(self):
+        self.stub.__enter__()
+        try:
+            entry = listener()
+            self.address, self.port = entry["address"], entry["port"]
+            extra = {"limits": self.limits} if self.limits else None
+            self.proxy = Proxy([entry], [upstream(self.stub, connect_timeout=self.connect_timeout)],
+                               extra=extra).__enter__()
+        except BaseException:
+            self.stub.__exit__(None, None, None)
+            raise
+        return self
+
+    def __exit__(self, *details):
+        try:
+            self.proxy.__exit__(*details)
+        finally:
+            self.stub.__exit__(None, None, None)
+
+    def use(self, timeout=10, dialects=ALL_DIALECTS):
+        """A whole small session; what it read."""
+        with RawClient(self.address, self.port, timeout=timeout) as client:
+            client.negotiate(dialects)
+            session = client.login()
+            session.tree_connect()
+            file_id = session.create("file")
+            content = session.read(file_id, 100)
+            session.write(file_id, b"more")
+            session.close(file_id)
+            session.logoff()
+            return content
+
+
+@pytest.mark.parametrize("dialect", ALL_DIALECTS)
+def test_honest_stub_is_served(dialect):
+    with Stubbed(dialect=dialect) as case:
+        assert case.use() == CONTENT
+        assert case.stub.problems == []
+        if 0x210 <= dialect < 0x311:
+            assert smb2.IOCTL in case.stub.commands(), "no VALIDATE_NEGOTIATE_INFO was sent"
+        assert not [event for event in case.proxy.events() if event["severity"] in ("warning", "error")]
+
+
+def test_interim_responses_of_an_honest_server_are_carried():
+    with Stubbed(interim="honest") as case:
+        assert case.use() == CONTENT
+        assert not case.proxy.seen("upstream_forged")
+
+
+BEFORE_A_SESSION = {
+    "security mode without signing": (dict(security_mode=0), "upstream_no_signing", {}),
+    "last response unsigned": (dict(last_setup="unsigned"), "upstream_no_signing", {}),
+    "last response with a bit changed": (dict(last_setup="flipped"), "upstream_bad_signature", {}),
+    "guest": (dict(session_flags=smb2.GUEST), "guest_refused", {}),
+    "guest, unsigned": (dict(session_flags=smb2.GUEST, last_setup="unsigned"), "guest_refused", {}),
+    "anonymous": (dict(session_flags=smb2.NULL_SESSION), "guest_refused", {}),
+    "encryption demanded": (dict(session_flags=smb2.ENCRYPT_DATA), "upstream_encryption", {}),
+    "SMB1 only": (dict(smb1_only=True), "upstream_smb1_only", {}),
+    "login refused": (dict(login_status=smb2.LOGON_FAILURE), "upstream_login_refused",
+                      {"status": "0xc000006d"}),
+    "closes at once": (dict(closes="accept"), "upstream_unreachable", {}),
+    "closes at NEGOTIATE": (dict(closes=smb2.NEGOTIATE), "upstream_unreachable", {}),
+    "never answers": (dict(silent="accept"), "upstream_unreachable", {}),
+}
+
+
+@pytest.mark.parametrize("case", BEFORE_A_SESSION)
+def test_no_session_with_such_a_server(case):
+    knobs, event, fields = BEFORE_A_SESSION[case]
+    with Stubbed(**knobs) as stubbed:
+        with pytest.raises(NOT_SERVED) as refused:
+            stubbed.use()
+        if isinstance(refused.value, Failed):
+            # LOGON_FAILURE would make a client forget a password that is right.
+            assert refused.value.status != smb2.LOGON_FAILURE
+        told = stubbed.proxy.wait_event(event, **fields)
+        assert told["verdict"] == "refused"
+        assert smb2.TREE_CONNECT not in stubbed.stub.commands()
+        assert not stubbed.proxy.seen("login")
+
+
+def test_login_that_is_never_answered_ends_at_the_deadline():
+    with Stubbed(silent=smb2.SESSION_SETUP, limits={"login_timeout": 2000}) as case:
+        begun = time.monotonic()
+        with pytest.raises(NOT_SERVED):
+            case.use(timeout=15)
+        assert 1 < time.monotonic() - begun < 8
+        case.proxy.wait_event("link_ended")
+
+
+@pytest.mark.parametrize("dialect", LEGACY[1:])
+@pytest.mark.parametrize("answer", ["mismatch", "unsigned"])
+def test_validate_negotiate_that_does_not_fit(dialect, answer):
+    """Below 3.1.1 the file server's own answer must prove the negotiation before the client gets its
+    tree."""
+    with Stubbed(dialect=dialect, validate=answer) as case:
+        with pytest.raises(NOT_SERVED):
+            case.use()
+        expected = {"mismatch": "validate_mismatch", "unsigned": "upstream_no_signing"}[answer]
+        events = wait_for_one_of(case.proxy, "validate_mismatch", expected)
+        assert events[0]["leg"] == "upstream"
+        assert smb2.CREATE not in case.stub.commands()
+
+
+def wait_for_one_of(proxy, *names):
+    """The first events of any of these names."""
+    return wait_until(lambda: [event for event in proxy.seen() if event["event"] in names],
+                      f"one of {names}")
+
+
+ONE_RESPONSE = [smb2.TREE_CONNECT, smb2.CREATE, smb2.READ, smb2.WRITE, smb2.CLOSE, smb2.LOGOFF]
+
+
+@pytest.mark.parametrize("command", ONE_RESPONSE, ids=lambda number: smb2.COMMANDS[number])
+@pytest.mark.parametrize("knob", ["unsigned", "flipped"])
+def test_response_that_does_not_verify_is_not_passed_on(knob, command):
+    with Stubbed(**{knob: (command,)}) as case:
+        with pytest.raises(Disconnected):
+            case.use()
+        told = wait_for_one_of(case.proxy, "upstream_no_signing", "upstream_bad_signature")[0]
+        assert told["verdict"] == "refused" and told["leg"] == "upstream"
+        if knob == "flipped":
+            assert told["event"] == "upstream_bad_signature"
+
+
+def test_response_that_comes_twice_is_passed_on_once():
+    """No MessageId is signed twice; the second answer ends the upstream leg."""
+    with Stubbed(twice=(smb2.CREATE,)) as case:
+        with RawClient(case.address, case.port) as client:
+            client.negotiate()
+            session = client.login()
+            session.tree_connect()
+            answer = client.answer(client.send(smb2.CREATE, bodies.create("file"), session))
+            assert answer.status == smb2.SUCCESS
+            assert client.ends()
+            assert answer.message_id not in client.answers
+        case.proxy.wait_event("link_ended")
+
+
+@pytest.mark.parametrize("interim", ["forged", "forged break"])
+def test_forged_interims_and_breaks_do_not_reach_the_client(interim):
+    with Stubbed(interim=interim) as case:
+        with RawClient(case.address, case.port, timeout=3) as client:
+            client.negotiate()
+            session = client.login()
+            session.tree_connect()
+            file_id = session.create("file")
+            try:
+                assert session.read(file_id, 100) == CONTENT
+            except Disconnected:
+                pass
+            assert client.interims == [] and client.notifications == []
+        case.proxy.wait_event("upstream_forged", leg="upstream")
+
+
+def test_file_server_that_speaks_only_smb1_is_told_apart():
+    with Nas(min_dialect="NT1", max_dialect="NT1") as nas, Rig(nas) as rig:
+        with pytest.raises(NOT_SERVED):
+            rig.established()
+        wait_for_one_of(rig.proxy, "upstream_smb1_only", "upstream_refused", "upstream_unreachable")
+
+
+def test_nobody_there_is_told_within_the_deadline():
+    """A port that refuses, and one that takes connections and says nothing."""
+    class Nobody:
+        address = new_address()
+        port = free_port(address)
+
+    entry = listener()
+    with Proxy([entry], [upstream(Nobody, connect_timeout=1500)]) as proxy:
+        begun = time.monotonic()
+        with RawClient(entry["address"], entry["port"]) as client:
+            with pytest.raises(NOT_SERVED):
+                client.negotiate()
+        assert time.monotonic() - begun < 3
+        proxy.wait_event("upstream_unreachable", leg="upstream")

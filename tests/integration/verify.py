@@ -1,0 +1,251 @@
+"""The independent checker: were all messages of a recorded connection signed, and signed right?
+
+It starts from the recording and the users' passwords alone, computes NTLMv2's session key, the
+preauthentication hash and the signing key anew, and looks at every element of every chain in both
+directions. What MS-SMB2 excuses from signing (NEGOTIATE, the legs of a new session before its last,
+interim responses, break notifications) is counted apart and must not carry the SIGNED flag.
+"""
+
+import struct
+from dataclasses import dataclass, field
+
+import ntlm
+import smb2
+from capture import TO_SERVER
+from smb2 import ALL_ONES, ASYNC, BREAK_ID, PENDING, SIGNED, SUCCESS
+from smbcrypto import (ALGORITHM_NAMES, gmac_nonce, preauth_update, signature, signing_algorithm,
+                       signing_key)
+
+
+@dataclass
+class Report:
+    """What was found. `problems` tells each bad, unsigned or impossible message in words."""
+
+    dialect: str = ""
+    algorithm: str = ""
+    signed: int = 0
+    bad: int = 0
+    unsigned: int = 0  # messages that had to be signed and were not
+    excused: int = 0
+    encrypted: int = 0
+    commands: set = field(default_factory=set)  # names of the commands that were signed and right
+    keys: set = field(default_factory=set)
+    session_keys: set = field(default_factory=set)
+    users: list = field(default_factory=list)
+    problems: list = field(default_factory=list)
+
+    def assert_clean(self, at_least=1):
+        """Nothing bad, nothing unsigned, and really something there."""
+        assert not self.problems, "\n".join(self.problems[:20])
+        assert self.bad == 0 and self.unsigned == 0 and self.encrypted == 0, self
+        assert self.signed >= at_least, self
+
+
+@dataclass
+class Session:
+    """A session as the checker follows it; `key` is None until it is established."""
+
+    preauth: bytes
+    challenge: bytes = b""
+    authenticate: bytes = b""
+    key: bytes = None
+
+
+@dataclass
+class Request:
+    command: int
+    session_id: int
+
+
+class Checker:
+    """Follows one connection, frame by frame."""
+
+    def __init__(self, passwords):
+        self.passwords = {user.lower(): password for user, password in passwords.items()}
+        self.report = Report()
+        self.dialect = 0
+        self.algorithm = None
+        self.preauth = bytes(64)
+        self.sessions = {}
+        self.beginning = {}  # MessageId of a first SESSION_SETUP → its session without an id yet
+        self.pending = {}
+        self.nonces = {}
+
+    def feed(self, direction, data):
+        """One frame."""
+        if data[:4] == b"\xffSMB":
+            return  # the multi-protocol NEGOTIATE: not part of any hash, never signed
+        if data[:4] == b"\xfdSMB":
+            self.report.encrypted += 1
+            return
+        try:
+            messages = smb2.split_chain(data)
+        except (ValueError, struct.error) as error:
+            self.report.bad += 1
+            self.report.problems.append(f"frame {direction} that is no SMB2: {error}")
+            return
+        previous = ALL_ONES
+        for message in messages:
+            if direction == TO_SERVER:
+                session_id = previous if message.session_id == ALL_ONES else message.session_id
+                previous = session_id
+                self._request(message, session_id)
+            else:
+                self._response(message)
+
+    # requests
+
+    def _request(self, message, session_id):
+        if message.command == smb2.CANCEL:
+            self._must_be_signed(message, session_id)
+            return
+        if message.message_id in self.pending:
+            self._problem(message, "MessageId used twice")
+        self.pending[message.message_id] = Request(message.command, session_id)
+        if message.command == smb2.NEGOTIATE:
+            self._excused(message)
+            self.preauth = preauth_update(self.preauth, message.raw)
+        elif message.command == smb2.SESSION_SETUP and not self._established(session_id):
+            self._session_setup_request(message, session_id)
+        else:
+            self._must_be_signed(message, session_id)
+
+    def _established(self, session_id):
+        session = self.sessions.get(session_id)
+        return session is not None and session.key is not None
+
+    def _session_setup_request(self, message, session_id):
+        self._excused(message)
+        session = self.sessions.get(session_id)
+        if session is None:
+            session = Session(preauth=self.preauth)
+            self.beginning[message.message_id] = session
+        session.preauth = preauth_update(session.preauth, message.raw)
+        token = smb2.session_setup_token(message.raw, response=False)
+        at = token.find(ntlm.SIGNATURE + b"\3\0\0\0")
+        if at >= 0:
+            session.authenticate = token[at:]
+
+    # responses
+
+    def _response(self, message):
+        if message.message_id == BREAK_ID:
+            if message.command != smb2.OPLOCK_BREAK:
+                self._problem(message, "notification that is not a break")
+            self._excused(message)
+            return
+        request = self.pending.get(message.message_id)
+        if request is None or request.command != message.command:
+            if self.dialect == 0 and message.command == smb2.NEGOTIATE:
+                return  # the answer to an SMB1 NEGOTIATE, before the hash begins
+            self._problem(message, "answers no request")
+            return
+        if message.status == PENDING and message.flags & ASYNC:
+            self._excused(message)
+            return
+        del self.pending[message.message_id]
+        if message.command == smb2.NEGOTIATE:
+            self._negotiate_response(message)
+        elif message.command == smb2.SESSION_SETUP and not self._established(request.session_id):
+            self._session_setup_response(message)
+        else:
+            self._must_be_signed(message, request.session_id)
+            if message.command == smb2.LOGOFF and message.status == SUCCESS:
+                self.sessions.pop(request.session_id, None)
+
+    def _negotiate_response(self, message):
+        self._excused(message)
+        self.preauth = preauth_update(self.preauth, message.raw)
+        if message.status == SUCCESS:
+            answer = smb2.parse_negotiate_response(message.raw)
+            self.dialect = answer.dialect
+            self.algorithm = signing_algorithm(answer.dialect, answer.signing)
+            self.report.dialect = smb2.DIALECT_NAMES[answer.dialect]
+            self.report.algorithm = ALGORITHM_NAMES[self.algorithm]
+
+    def _session_setup_response(self, message):
+        session = self.beginning.pop(message.message_id, None) or self.sessions.get(message.session_id)
+        if message.status == smb2.MORE_PROCESSING and session is not None:
+            self._excused(message)
+            self.sessions[message.session_id] = session
+            session.preauth = preauth_update(session.preauth, message.raw)
+            token = smb2.session_setup_token(message.raw, response=True)
+            at = token.find(ntlm.SIGNATURE + b"\2\0\0\0")
+            if at >= 0:
+                session.challenge = token[at:]
+        elif message.status == SUCCESS and session is not None:
+            self._establish(message, session)
+        else:
+            self._excused(message)
+            self.sessions.pop(message.session_id, None)
+
+    def _establish(self, message, session):
+        if smb2.session_flags(message.raw) & (smb2.GUEST | smb2.NULL_SESSION):
+            self._problem(message, "guest or anonymous session")
+            return
+        proof = ntlm.Authenticate(session.authenticate)
+        password = self.passwords.get(proof.user.lower())
+        exported = password and proof.session_key(password, session.challenge[24:32])
+        if not exported:
+            self._problem(message, f"session for {proof.user!r} whose password does not fit")
+            return
+        session.key = signing_key(self.dialect, exported, session.preauth)
+        self.report.keys.add(session.key)
+        self.report.session_keys.add(exported)
+        self.report.users.append(proof.user)
+        self._must_be_signed(message, message.session_id)
+
+    # verdicts
+
+    def _must_be_signed(self, message, session_id):
+        if not message.flags & SIGNED:
+            self.report.unsigned += 1
+            self._problem(message, "unsigned")
+            return
+        session = self.sessions.get(session_id)
+        if session is None or session.key is None:
+            self.report.bad += 1
+            self._problem(message, "signed for a session that does not exist")
+            return
+        expected = signature(self.algorithm, session.key, message.raw)
+        if message.signature != expected:
+            self.report.bad += 1
+            self._problem(message, "wrong signature")
+            return
+        # GMAC dies of a nonce used twice with one key: no other message may have this one.
+        nonce = (session.key, gmac_nonce(message.header))
+        if self.nonces.setdefault(nonce, expected) != expected:
+            self.report.bad += 1
+            self._problem(message, "nonce used twice")
+            return
+        self.report.signed += 1
+        self.report.commands.add(message.name)
+
+    def _excused(self, message):
+        self.report.excused += 1
+        if message.flags & SIGNED:
+            self._problem(message, "carries the SIGNED flag where nothing is signed")
+
+    def _problem(self, message, what):
+        way = "response" if message.flags & smb2.RESPONSE else "request"
+        self.report.problems.append(
+            f"{message.name} {way}, MessageId {message.message_id}, status {message.status:#x}: {what}")
+
+
+def check(connection, passwords):
+    """The report on one recorded connection (capture.Connection)."""
+    checker = Checker(passwords)
+    with connection.lock:
+        frames = list(connection.frames)
+    for frame in frames:
+        checker.feed(frame.direction, frame.data)
+    return checker.report
+
+
+def assert_independent(client_leg, upstream_leg):
+    """Both legs clean, and no key of one known on the other."""
+    client_leg.assert_clean()
+    upstream_leg.assert_clean()
+    assert client_leg.keys and upstream_leg.keys
+    assert client_leg.keys.isdisjoint(upstream_leg.keys)
+    assert client_leg.session_keys.isdisjoint(upstream_leg.session_keys)

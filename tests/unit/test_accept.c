@@ -1,0 +1,562 @@
+/* The acceptor: real logins, and every refusal beside the same attempt unbroken. */
+#include "tests/unit/accept_attempt.h"
+#include "tests/unit/ntlm_vectors.h"
+
+#include "crypto/ntlm_accept.h"
+
+#include <time.h>
+
+static const char *const lists[] = {NULL, LIST_NTLM, LIST_NTLM_FIRST, LIST_KERBEROS_FIRST};
+enum { LISTS = sizeof lists / sizeof *lists };
+
+static void modern_clients(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < LISTS; i++)
+        expect(modern(lists[i]), REFUSAL_NONE);
+}
+
+/* What PROTOCOL rules say of a CHALLENGE. */
+static void the_challenge(void **state)
+{
+    (void)state;
+    struct attempt *attempt = modern(NULL);
+    struct ntlm_challenge challenge;
+    struct av_list pairs;
+    uint8_t room[PEER_TEXT_MAX], first[8];
+    uint64_t time;
+    assert_int_equal(begin(attempt), STEP_CONTINUE);
+    struct span bytes = {attempt->challenge, attempt->challenge_size};
+    assert_true(ntlm_challenge_read(bytes, &challenge));
+    assert_int_equal(challenge.flags, 0x628a8215);
+    assert_true(av_list_read(challenge.target_info, &pairs));
+    assert_int_equal(pairs.count, 5);
+    static const struct {
+        enum av_id id;
+        const char *text;
+    } texts[] = {{AV_NB_DOMAIN, "WORK"},
+                 {AV_NB_COMPUTER, "PROXY"},
+                 {AV_DNS_DOMAIN, "example.com"},
+                 {AV_DNS_COMPUTER, "proxy.example.com"}};
+    for (size_t i = 0; i < 4; i++) {
+        assert_int_equal(pairs.pairs[i].id, texts[i].id);
+        assert_true(span_equal(pairs.pairs[i].value, text_span(texts[i].text, room)));
+    }
+    assert_true(av_list_le64(&pairs, AV_TIMESTAMP, &time));
+    assert_true(ntlm_now() - time < 10000000);
+    assert_null(av_list_find(&pairs, AV_FLAGS));
+    assert_true(span_equal(challenge.target_name, text_span("PROXY", room)));
+    memcpy(first, challenge.server_challenge, sizeof first);
+    attempt_free(attempt);
+    /* no DNS domain known, nothing optional asked for; and never the same challenge */
+    attempt = modern(NULL);
+    attempt->policy.dns_domain = attempt->policy.netbios_domain = NULL;
+    attempt->peer.flags = NTLM_UNICODE;
+    assert_int_equal(begin(attempt), STEP_CONTINUE);
+    bytes = (struct span){attempt->challenge, attempt->challenge_size};
+    assert_true(ntlm_challenge_read(bytes, &challenge));
+    assert_int_equal(challenge.flags, 0x008a8215);
+    assert_true(av_list_read(challenge.target_info, &pairs));
+    assert_int_equal(pairs.count, 4);
+    assert_true(span_equal(pairs.pairs[0].value, text_span("PROXY", room)));
+    assert_memory_not_equal(first, challenge.server_challenge, 8);
+    attempt_free(attempt);
+}
+
+/* Clients without a MIC as they are in the field (docs: the default must let them in). */
+static void real_clients(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *name, *list, *target;
+        uint32_t flags;
+        bool no_version, no_list_mic, mic, mic_early;
+    } clients[] = {
+        {"smbclient", LIST_NTLM, "cifs/files.example.com", 0, false, false, true, false},
+        {"smbprotocol", NULL, "cifs/10.0.0.7", 0xe0088205, true, false, true, true},
+        {"go-smb2", LIST_NTLM, NULL, 0, false, false, true, false},
+        {"libsmb2", NULL, "cifs/files.example.com:445", 0xa0080207, true, false, false, false},
+        {"impacket", LIST_NTLM, "cifs/PROXY", 0xe0888235, true, true, false, false},
+        {"pike", LIST_NTLM, NULL, 0xe0081237, false, true, false, false},
+        {"Linux", NULL, NULL, 0xe2088235, false, false, false, false},
+        {"Windows", LIST_NTLM, "cifs/files.example.com", 0xe2088297, false, false, true, false},
+    };
+    for (size_t i = 0; i < sizeof clients / sizeof *clients; i++) {
+        struct attempt *attempt = attempt_new(ALICE);
+        attempt->list = clients[i].list;
+        attempt->no_list_mic = clients[i].no_list_mic;
+        attempt->peer.target = clients[i].target;
+        attempt->peer.flags = clients[i].flags;
+        attempt->peer.no_version = clients[i].no_version;
+        attempt->peer.mic = clients[i].mic;
+        attempt->peer.mic_early = clients[i].mic_early;
+        enum step result = run(attempt);
+        if (result != STEP_DONE)
+            fail_msg("%s: %s", clients[i].name, refusal_name(acceptor_refusal(attempt->acceptor)));
+        check_done(attempt);
+        attempt_free(attempt);
+    }
+}
+
+static void names_and_case(void **state)
+{
+    (void)state;
+    static const char *const users[][3] = {
+        {"ALICE", "WORK", "Alice.Pw1"},   {"aLiCe", "work", "Alice.Pw1"},
+        {"alice", "", "Alice.Pw1"},       {"alice", "anything.else", "Alice.Pw1"},
+        {"j\xc3\xb6rg", "W\xc3\xb6rk", "J\xc3\xb6rg.Pw1"},
+    };
+    for (size_t i = 0; i < sizeof users / sizeof *users; i++) {
+        struct attempt *attempt = attempt_new(users[i][0], users[i][1], users[i][2]);
+        attempt->list = LIST_NTLM;
+        attempt->peer.mic = true;
+        expect(attempt, REFUSAL_NONE);
+    }
+}
+
+/* Each breaks one thing in an attempt that is otherwise good. */
+enum { ANY = -1 };
+struct breach {
+    const char *what;
+    enum refusal refusal;
+    struct peer peer;       /* what differs from a modern client's */
+    bool no_mic;            /* … which else has one */
+    const char *target;     /* instead of ours; "" for none */
+    int mic, target_name;   /* policy, when not ANY */
+};
+
+static const uint8_t bound[16] = {1}, unbound[16];
+
+static const struct breach breaches[] = {
+    {"nothing", REFUSAL_NONE, {0}, .mic = MIC_REQUIRED, .target_name = TARGET_NAME_REQUIRED},
+
+    {"no SIGN", REFUSAL_FLAGS, {.clear = NTLM_SIGN}, .mic = ANY, .target_name = ANY},
+    {"no KEY_EXCH", REFUSAL_FLAGS, {.clear = NTLM_KEY_EXCH}, .mic = ANY, .target_name = ANY},
+    {"no ESS", REFUSAL_FLAGS, {.clear = NTLM_EXTENDED}, .mic = ANY, .target_name = ANY},
+    {"no 128", REFUSAL_FLAGS, {.clear = NTLM_128}, .mic = ANY, .target_name = ANY},
+    {"no UNICODE", REFUSAL_FLAGS, {.clear = NTLM_UNICODE}, .mic = ANY, .target_name = ANY},
+    {"never 128", REFUSAL_FLAGS, {.flags = 0x42088215}, .mic = ANY, .target_name = ANY},
+    {"a key not granted", REFUSAL_FLAGS, {.flags = 0x22088215, .set = NTLM_KEY_EXCH}, .mic = ANY,
+     .target_name = ANY},
+    {"no key asked", REFUSAL_NONE, {.flags = 0x22088215}, .mic = ANY, .target_name = ANY},
+
+    {"NTLMv1", REFUSAL_NTLMV1, {.response = PEER_V1}, .mic = ANY, .target_name = ANY},
+    {"NTLMv1, no ESS", REFUSAL_NTLMV1, {.response = PEER_V1, .clear = NTLM_EXTENDED}, .mic = ANY,
+     .target_name = ANY},
+    {"LM only", REFUSAL_NTLMV1, {.response = PEER_LM_ONLY}, .mic = ANY, .target_name = ANY},
+
+    {"anonymous flag", REFUSAL_ANONYMOUS, {.set = NTLM_ANONYMOUS}, .mic = ANY, .target_name = ANY},
+    {"empty user", REFUSAL_ANONYMOUS, {.user = ""}, .mic = ANY, .target_name = ANY},
+    {"empty response", REFUSAL_ANONYMOUS, {.response = PEER_EMPTY}, .mic = ANY, .target_name = ANY},
+
+    {"unknown user", REFUSAL_UNKNOWN_USER, {.user = "mallory"}, .mic = ANY, .target_name = ANY},
+    {"wrong password", REFUSAL_WRONG_PASSWORD, {.password = "Alice.Pw2"}, .mic = ANY,
+     .target_name = ANY},
+    {"wrong password and all else", REFUSAL_WRONG_PASSWORD,
+     {.password = "x", .omit = AV_TIMESTAMP, .mic_bad = true}, .target = "cifs/evil", .mic = ANY,
+     .target_name = ANY},
+
+    {"no NB domain", REFUSAL_AV_PAIRS, {.omit = AV_NB_DOMAIN}, .mic = ANY, .target_name = ANY},
+    {"no NB computer", REFUSAL_AV_PAIRS, {.omit = AV_NB_COMPUTER}, .mic = ANY, .target_name = ANY},
+    {"no DNS domain", REFUSAL_AV_PAIRS, {.omit = AV_DNS_DOMAIN}, .mic = ANY, .target_name = ANY},
+    {"no DNS name", REFUSAL_AV_PAIRS, {.omit = AV_DNS_COMPUTER}, .mic = ANY, .target_name = ANY},
+    {"no timestamp", REFUSAL_AV_PAIRS, {.omit = AV_TIMESTAMP}, .no_mic = true, .mic = ANY,
+     .target_name = ANY},
+    {"other NB domain", REFUSAL_AV_PAIRS, {.change = AV_NB_DOMAIN}, .mic = ANY, .target_name = ANY},
+    {"other NB computer", REFUSAL_AV_PAIRS, {.change = AV_NB_COMPUTER}, .mic = ANY,
+     .target_name = ANY},
+    {"other DNS domain", REFUSAL_AV_PAIRS, {.change = AV_DNS_DOMAIN}, .mic = ANY,
+     .target_name = ANY},
+    {"other DNS name", REFUSAL_AV_PAIRS, {.change = AV_DNS_COMPUTER}, .mic = ANY,
+     .target_name = ANY},
+    {"a pair twice", REFUSAL_AV_PAIRS, {.repeat = true}, .mic = ANY, .target_name = ANY},
+    {"flags of two bytes", REFUSAL_AV_PAIRS, {.av_flags_short = true}, .no_mic = true, .mic = ANY,
+     .target_name = ANY},
+    {"other timestamp", REFUSAL_STALE, {.change = AV_TIMESTAMP}, .mic = ANY, .target_name = ANY},
+
+    {"MIC unannounced, allowed", REFUSAL_NONE, {0}, .no_mic = true, .mic = MIC_ANNOUNCED,
+     .target_name = ANY},
+    {"MIC unannounced, required", REFUSAL_MIC_MISSING, {0}, .no_mic = true, .mic = MIC_REQUIRED,
+     .target_name = ANY},
+    {"bytes where a MIC would be", REFUSAL_NONE, {.mic_unannounced = true}, .no_mic = true,
+     .mic = MIC_ANNOUNCED, .target_name = ANY},
+    {"… do not count as one", REFUSAL_MIC_MISSING, {.mic_unannounced = true}, .no_mic = true,
+     .mic = MIC_REQUIRED, .target_name = ANY},
+    {"MIC announced, no room", REFUSAL_MIC_MISSING, {.mic_unplaced = true}, .no_mic = true,
+     .mic = ANY, .target_name = ANY},
+    {"MIC zeroed", REFUSAL_MIC_WRONG, {.mic_zero = true}, .mic = ANY, .target_name = ANY},
+    {"MIC changed", REFUSAL_MIC_WRONG, {.mic_bad = true}, .mic = ANY, .target_name = ANY},
+    {"MIC right, at 64", REFUSAL_NONE, {.mic_early = true}, .mic = MIC_REQUIRED,
+     .target_name = ANY},
+    {"MIC changed, at 64", REFUSAL_MIC_WRONG, {.mic_early = true, .mic_bad = true}, .mic = ANY,
+     .target_name = ANY},
+
+    {"by port", REFUSAL_NONE, {0}, .target = "cifs/files.example.com:445", .mic = ANY,
+     .target_name = TARGET_NAME_REQUIRED},
+    {"by address", REFUSAL_NONE, {0}, .target = "cifs/10.0.0.7", .mic = ANY,
+     .target_name = TARGET_NAME_REQUIRED},
+    {"in capitals", REFUSAL_NONE, {0}, .target = "CIFS/FILES.Example.COM", .mic = ANY,
+     .target_name = TARGET_NAME_REQUIRED},
+    {"another server", REFUSAL_TARGET_NAME_WRONG, {0}, .target = "cifs/other.example.com",
+     .mic = ANY, .target_name = TARGET_NAME_IF_PRESENT},
+    {"another server, required", REFUSAL_TARGET_NAME_WRONG, {0}, .target = "cifs/10.0.0.8",
+     .mic = ANY, .target_name = TARGET_NAME_REQUIRED},
+    {"another server, off", REFUSAL_NONE, {0}, .target = "cifs/other.example.com", .mic = ANY,
+     .target_name = TARGET_NAME_OFF},
+    {"another service", REFUSAL_TARGET_NAME_WRONG, {0}, .target = "http/files.example.com",
+     .mic = ANY, .target_name = ANY},
+    {"no name", REFUSAL_NONE, {0}, .target = "", .mic = ANY, .target_name = ANY},
+    {"no name, required", REFUSAL_TARGET_NAME_MISSING, {0}, .target = "", .mic = ANY,
+     .target_name = TARGET_NAME_REQUIRED},
+    {"empty name, required", REFUSAL_TARGET_NAME_MISSING, {.target_empty = true}, .target = "",
+     .mic = ANY, .target_name = TARGET_NAME_REQUIRED},
+    {"untrusted, wrong", REFUSAL_NONE, {.av_flags = AV_FLAG_UNTRUSTED_SPN}, .target = "cifs/evil",
+     .mic = ANY, .target_name = TARGET_NAME_IF_PRESENT},
+    {"untrusted, right, required", REFUSAL_TARGET_NAME_MISSING,
+     {.av_flags = AV_FLAG_UNTRUSTED_SPN}, .mic = ANY, .target_name = TARGET_NAME_REQUIRED},
+
+    {"bound to a channel", REFUSAL_CHANNEL_BINDINGS, {.bindings = bound, .bindings_size = 16},
+     .mic = ANY, .target_name = ANY},
+    {"bindings of another size", REFUSAL_CHANNEL_BINDINGS,
+     {.bindings = unbound, .bindings_size = 15}, .mic = ANY, .target_name = ANY},
+    {"bound to none", REFUSAL_NONE, {.bindings = unbound, .bindings_size = 16}, .mic = ANY,
+     .target_name = ANY},
+
+    {"a short response", REFUSAL_MALFORMED, {.response = PEER_SHORT}, .mic = ANY,
+     .target_name = ANY},
+    {"RespType 2", REFUSAL_MALFORMED, {.response_type = true}, .mic = ANY, .target_name = ANY},
+    {"no end of pairs", REFUSAL_MALFORMED, {.no_end = true}, .mic = ANY, .target_name = ANY},
+    {"a short key", REFUSAL_MALFORMED, {.key_short = true}, .mic = ANY, .target_name = ANY},
+};
+
+static struct attempt *breach_attempt(const struct breach *breach, const char *list)
+{
+    struct attempt *attempt = modern(list);
+    struct peer good = attempt->peer;
+    attempt->peer = breach->peer;
+    if (!attempt->peer.user)
+        attempt->peer.user = good.user;
+    if (!attempt->peer.password)
+        attempt->peer.password = good.password;
+    attempt->peer.domain = good.domain;
+    attempt->peer.mic = !breach->no_mic;
+    attempt->peer.target = breach->target ? breach->target : good.target;
+    if (!*attempt->peer.target)
+        attempt->peer.target = NULL;
+    if (breach->mic != ANY)
+        attempt->policy.mic = (enum mic_level)breach->mic;
+    if (breach->target_name != ANY)
+        attempt->policy.target_name = (enum target_name_level)breach->target_name;
+    return attempt;
+}
+
+static void broken_rules(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < sizeof breaches / sizeof *breaches; i++) {
+        for (size_t j = 0; j < LISTS; j++) {
+            struct attempt *attempt = breach_attempt(&breaches[i], lists[j]);
+            enum step result = run(attempt);
+            enum refusal refusal = acceptor_refusal(attempt->acceptor);
+            if (refusal != breaches[i].refusal || (result == STEP_DONE) != (refusal == REFUSAL_NONE))
+                fail_msg("%s, list %zu: %s", breaches[i].what, j, refusal_name(refusal));
+            assert_true(attempt->lookup.calls <= 1);
+            attempt_free(attempt);
+            expect(breach_attempt(&breaches[i], lists[j]), breaches[i].refusal);
+        }
+    }
+}
+
+/* Who it claims to be is known also of those who are refused. */
+static void refused_identities(void **state)
+{
+    (void)state;
+    struct attempt *attempt = attempt_new("mallory", "EVIL", "x");
+    attempt->list = LIST_NTLM;
+    attempt->peer.target = "cifs/other";
+    assert_int_equal(run(attempt), STEP_REFUSED);
+    const struct identity *identity = acceptor_identity(attempt->acceptor);
+    assert_string_equal(identity->user, "mallory");
+    assert_string_equal(identity->domain, "EVIL");
+    assert_string_equal(identity->target_name, "cifs/other");
+    assert_int_equal(identity->mechanism, MECHANISM_NTLM);
+    assert_true(identity->spnego);
+    assert_false(identity->mic_present);
+    attempt_free(attempt);
+}
+
+static void list_mics(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *list;
+        bool none, bad;
+        enum refusal refusal;
+    } cases[] = {
+        {LIST_NTLM, false, false, REFUSAL_NONE},
+        {LIST_NTLM, true, false, REFUSAL_NONE},
+        {LIST_NTLM, false, true, REFUSAL_MECH_LIST_MIC},
+        {LIST_NTLM_FIRST, true, false, REFUSAL_NONE},
+        {LIST_NTLM_FIRST, false, true, REFUSAL_MECH_LIST_MIC},
+        {LIST_KERBEROS_FIRST, false, false, REFUSAL_NONE},
+        {LIST_KERBEROS_FIRST, true, false, REFUSAL_MECH_LIST_MIC},
+        {LIST_KERBEROS_FIRST, false, true, REFUSAL_MECH_LIST_MIC},
+        {LIST_KERBEROS, false, false, REFUSAL_NO_MECHANISM},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct attempt *attempt = modern(cases[i].list);
+        attempt->no_list_mic = cases[i].none;
+        attempt->bad_list_mic = cases[i].bad;
+        expect(attempt, cases[i].refusal);
+    }
+}
+
+/* The list was cut on the way: the client's MIC is over the one it sent, ours over what came. */
+static void cut_list(void **state)
+{
+    (void)state;
+    struct attempt *attempt = modern(LIST_NTLM);
+    assert_int_equal(begin(attempt), STEP_CONTINUE);
+    attempt->list = LIST_KERBEROS_FIRST;
+    assert_int_equal(finish(attempt), STEP_REFUSED);
+    assert_int_equal(acceptor_refusal(attempt->acceptor), REFUSAL_MECH_LIST_MIC);
+    attempt_free(attempt);
+}
+
+/* NTLMSSP first in the list, but no token with it: asked for, and no mechListMIC needed. */
+static void no_optimistic_token(void **state)
+{
+    (void)state;
+    const struct span none = {NULL, 0};
+    struct attempt *attempt = modern(LIST_NTLM);
+    struct spnego_response response;
+    struct span reply;
+    assert_int_equal(step(attempt, wrap(attempt, true, none, none), &reply), STEP_CONTINUE);
+    assert_int_equal(unwrap(attempt, reply, &response).size, 0);
+    assert_int_equal(response.state, SPNEGO_INCOMPLETE);
+    assert_true(span_equal(response.mechanism, spnego_ntlm()));
+    struct span negotiate = peer_negotiate(&attempt->peer);
+    assert_int_equal(step(attempt, wrap(attempt, false, negotiate, none), &reply), STEP_CONTINUE);
+    struct span challenge = unwrap(attempt, reply, &response);
+    memcpy(attempt->challenge, challenge.at, challenge.size);
+    attempt->challenge_size = challenge.size;
+    attempt->no_list_mic = true;
+    assert_int_equal(finish(attempt), STEP_DONE);
+    check_done(attempt);
+    attempt_free(attempt);
+}
+
+static void out_of_order(void **state)
+{
+    (void)state;
+    const struct span none = {NULL, 0};
+    struct span reply;
+    for (size_t i = 0; i < 2; i++) {
+        /* an AUTHENTICATE for somebody else's CHALLENGE comes first */
+        struct attempt *other = modern(NULL), *attempt = modern(lists[i]);
+        assert_int_equal(begin(other), STEP_CONTINUE);
+        struct span challenge = {other->challenge, other->challenge_size};
+        struct span answer = peer_authenticate(&other->peer, challenge);
+        assert_int_equal(step(attempt, wrap(attempt, true, answer, none), &reply), STEP_REFUSED);
+        assert_int_equal(acceptor_refusal(attempt->acceptor), REFUSAL_OUT_OF_ORDER);
+        attempt_free(attempt);
+        /* … or answers ours: the proof is for another challenge */
+        attempt = modern(lists[i]);
+        assert_int_equal(begin(attempt), STEP_CONTINUE);
+        assert_int_equal(step(attempt, wrap(attempt, false, answer, none), &reply), STEP_REFUSED);
+        assert_int_equal(acceptor_refusal(attempt->acceptor), REFUSAL_WRONG_PASSWORD);
+        /* … and then it is too late for the right one */
+        assert_int_equal(finish(attempt), STEP_REFUSED);
+        assert_int_equal(acceptor_refusal(attempt->acceptor), REFUSAL_OUT_OF_ORDER);
+        attempt_free(attempt);
+        attempt_free(other);
+        /* two NEGOTIATEs */
+        attempt = modern(lists[i]);
+        assert_int_equal(begin(attempt), STEP_CONTINUE);
+        struct span negotiate = peer_negotiate(&attempt->peer);
+        assert_int_equal(step(attempt, wrap(attempt, false, negotiate, none), &reply),
+                         STEP_REFUSED);
+        assert_int_equal(acceptor_refusal(attempt->acceptor), REFUSAL_OUT_OF_ORDER);
+        attempt_free(attempt);
+    }
+}
+
+/* A challenge lives as long as the policy says; 0 stands for the default. */
+static void stale_challenge(void **state)
+{
+    (void)state;
+    static const struct {
+        unsigned lifetime;
+        enum refusal refusal;
+    } cases[] = {{1, REFUSAL_STALE}, {3, REFUSAL_NONE}, {0, REFUSAL_NONE}};
+    struct attempt *attempts[3];
+    for (size_t i = 0; i < 3; i++) {
+        attempts[i] = modern(LIST_NTLM);
+        attempts[i]->policy.challenge_lifetime_s = cases[i].lifetime;
+        assert_int_equal(begin(attempts[i]), STEP_CONTINUE);
+    }
+    nanosleep(&(struct timespec){1, 50000000}, NULL);
+    for (size_t i = 0; i < 3; i++) {
+        finish(attempts[i]);
+        assert_int_equal(acceptor_refusal(attempts[i]->acceptor), cases[i].refusal);
+        assert_int_equal(attempts[i]->lookup.calls, cases[i].refusal == REFUSAL_NONE);
+        attempt_free(attempts[i]);
+    }
+}
+
+static void garbage(void **state)
+{
+    (void)state;
+    static const uint8_t big[TOKEN_MAX + 1] = "NTLMSSP\0\1";
+    const struct span cases[] = {{NULL, 0},
+                                 {(const uint8_t *)"NTLMSSP", 8},
+                                 {(const uint8_t *)"NTLMSSP\0\4\0\0\0\0\0\0\0", 16},
+                                 {(const uint8_t *)"NTLMSSP\0\2\0\0\0\0\0\0\0", 16},
+                                 {(const uint8_t *)"NTLMSSP\0\1\0\0\0\0\0\0", 15},
+                                 {(const uint8_t *)"\xa1\x02\x30\x00", 4},
+                                 {(const uint8_t *)"\x60\x00", 2},
+                                 {big, sizeof big},
+                                 {big, sizeof big - 1}};
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct attempt *attempt = modern(NULL);
+        struct span reply;
+        assert_int_equal(step(attempt, cases[i], &reply), STEP_REFUSED);
+        assert_int_equal(acceptor_refusal(attempt->acceptor), REFUSAL_MALFORMED);
+        attempt_free(attempt);
+        /* the same after the CHALLENGE */
+        attempt = modern(NULL);
+        assert_int_equal(begin(attempt), STEP_CONTINUE);
+        assert_int_equal(step(attempt, cases[i], &reply), STEP_REFUSED);
+        assert_int_equal(attempt->lookup.calls, 0);
+        attempt_free(attempt);
+    }
+    /* no room for the reply */
+    struct attempt *attempt = modern(NULL);
+    uint8_t small[16];
+    struct writer writer = writer_over(small, sizeof small);
+    assert_int_equal(acceptor_step(attempt->acceptor, peer_negotiate(&attempt->peer), find,
+                                   &attempt->lookup, &writer),
+                     STEP_REFUSED);
+    assert_int_equal(acceptor_refusal(attempt->acceptor), REFUSAL_INTERNAL);
+    attempt_free(attempt);
+    acceptor_free(NULL);
+}
+
+/* Both tokens of a login cut at every length: refused each time, nothing read beyond the end. */
+static void truncated(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < LISTS; i++) {
+        for (size_t round = 0; round < 2; round++) {
+            for (size_t cut = 0, size = 1; cut < size; cut++) {
+                struct attempt *attempt = modern(lists[i]);
+                struct span reply, token, none = {NULL, 0};
+                if (round == 0) {
+                    token = wrap(attempt, true, peer_negotiate(&attempt->peer), none);
+                } else {
+                    assert_int_equal(begin(attempt), STEP_CONTINUE);
+                    struct span challenge = {attempt->challenge, attempt->challenge_size};
+                    token = wrap(attempt, false, peer_authenticate(&attempt->peer, challenge), none);
+                }
+                size = token.size;
+                enum step result = step(attempt, (struct span){token.at, cut}, &reply);
+                /* a raw NEGOTIATE needs no more than its flags */
+                bool enough = round == 0 && !lists[i] && cut >= 16;
+                assert_int_equal(result, enough ? STEP_CONTINUE : STEP_REFUSED);
+                attempt_free(attempt);
+            }
+        }
+    }
+}
+
+/* A captured login against the challenge that was captured with it. */
+static enum refusal replay(const char *init_hex, const char *challenge_hex,
+                           const char *authenticate_hex, const char *own_name,
+                           struct identity *identity, uint8_t key[16])
+{
+    uint8_t bytes[3][1024];
+    const char *hex[] = {init_hex, challenge_hex, authenticate_hex};
+    struct span token[3];
+    struct spnego_init init;
+    struct spnego_response challenge, authenticate;
+    struct lookup lookup = {0};
+    const char *const own[] = {own_name};
+    const struct accept_policy policy = {.mic = MIC_REQUIRED,
+                                         .target_name = TARGET_NAME_REQUIRED,
+                                         .names = own,
+                                         .names_count = 1,
+                                         .netbios_name = "ELSE"};
+    for (size_t i = 0; i < 3; i++)
+        token[i] = (struct span){bytes[i], from_hex(hex[i], bytes[i], sizeof bytes[i])};
+    assert_true(spnego_init_read(token[0], &init));
+    assert_true(spnego_response_read(token[1], &challenge));
+    assert_true(spnego_response_read(token[2], &authenticate));
+    struct ntlm_accept *accept = malloc(sizeof *accept);
+    assert_non_null(accept);
+    ntlm_accept_start(accept, &policy);
+    assert_int_equal(ntlm_accept_negotiate(accept, init.token), REFUSAL_NONE);
+    memcpy(accept->challenge, challenge.token.at, challenge.token.size);
+    accept->challenge_size = challenge.token.size;
+    memset(identity, 0, sizeof *identity);
+    enum refusal refusal =
+        ntlm_accept_authenticate(accept, authenticate.token, find, &lookup, identity);
+    memcpy(key, accept->session_key, 16);
+    assert_int_equal(ntlm_accept_authenticate(accept, authenticate.token, find, &lookup, identity),
+                     REFUSAL_OUT_OF_ORDER);
+    free(accept);
+    return refusal;
+}
+
+static void captured_logins(void **state)
+{
+    (void)state;
+    static struct identity identity;
+    uint8_t key[16], want[16];
+    assert_int_equal(replay(WINDOWS_INIT, WINDOWS_CHALLENGE, WINDOWS_AUTHENTICATE, "sut311",
+                            &identity, key),
+                     REFUSAL_NONE);
+    assert_string_equal(identity.user, "administrator");
+    assert_string_equal(identity.domain, "SUT311");
+    assert_string_equal(identity.workstation, "DRIVER311");
+    assert_string_equal(identity.target_name, "cifs/SUT311");
+    assert_true(identity.mic_present);
+    assert_int_equal(replay(SAMBA_INIT, SAMBA_CHALLENGE, SAMBA_AUTHENTICATE, "127.0.0.1", &identity,
+                            key),
+                     REFUSAL_NONE);
+    from_hex("64ee9f19e000a9bfa47e920ef9475425", want, sizeof want);
+    assert_memory_equal(key, want, 16);
+    assert_int_equal(replay(SAMBA_INIT, SAMBA_CHALLENGE, SAMBA_AUTHENTICATE, "127.0.0.2", &identity,
+                            key),
+                     REFUSAL_TARGET_NAME_WRONG);
+    /* the answer to another challenge */
+    assert_int_equal(replay(SAMBA_INIT, WINDOWS_CHALLENGE, SAMBA_AUTHENTICATE, "127.0.0.1",
+                            &identity, key),
+                     REFUSAL_WRONG_PASSWORD);
+}
+
+static void refusal_names(void **state)
+{
+    (void)state;
+    for (int i = 0; i < REFUSAL_COUNT; i++) {
+        const char *name = refusal_name((enum refusal)i);
+        assert_non_null(name);
+        for (int j = 0; j < i; j++)
+            assert_string_not_equal(name, refusal_name((enum refusal)j));
+    }
+    assert_string_equal(refusal_name(REFUSAL_COUNT), "unknown");
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(modern_clients),  cmocka_unit_test(the_challenge),
+        cmocka_unit_test(real_clients),    cmocka_unit_test(names_and_case),
+        cmocka_unit_test(broken_rules),    cmocka_unit_test(refused_identities),
+        cmocka_unit_test(list_mics),       cmocka_unit_test(cut_list),
+        cmocka_unit_test(no_optimistic_token), cmocka_unit_test(out_of_order),
+        cmocka_unit_test(stale_challenge), cmocka_unit_test(garbage),
+        cmocka_unit_test(truncated),       cmocka_unit_test(captured_logins),
+        cmocka_unit_test(refusal_names),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
