@@ -7,6 +7,8 @@ DESTDIR ?=
 VERSION := 0.1.0
 
 SHELL       := /bin/bash
+# V=1 shows the commands
+Q := $(if $(V),,@)
 .SHELLFLAGS := -eu -o pipefail -c
 
 # release (default), debug, asan (AddressSanitizer and UndefinedBehaviorSanitizer); clang and fuzz are
@@ -50,7 +52,7 @@ C_FILES      := $(wildcard crypto/*.[ch] policy/*.[ch] proxy/*.[ch] tests/unit/*
 FUZZ_SECONDS ?= 30
 FUZZ_CC      ?= clang
 
-.PHONY: all tests fuzzers help deps demo check check-unit check-confinement check-integration lint \
+.PHONY: all tests fuzzers help deps demo check check-unit check-confinement check-integration lint format \
         lint-format lint-layers lint-length lint-warnings fuzz install uninstall clean
 .DELETE_ON_ERROR:
 
@@ -76,23 +78,27 @@ demo:
 
 $(OUT)/%.o: %.c
 	@mkdir -p $(@D)
-	$(CC) $(ALL_CFLAGS) -MMD -MP -c $< -o $@
+	@echo '  cc   $@'
+	$(Q)$(CC) $(ALL_CFLAGS) -MMD -MP -c $< -o $@
 
 $(LIBRARY): $(OBJECTS)
-	@rm -f $@
-	ar rcs $@ $^
+	@echo '  ar   $@'
+	$(Q)rm -f $@ && ar rcs $@ $^
 
 $(PROGRAM): $(OUT)/proxy/main.o $(LIBRARY)
-	$(CC) $(ALL_LDFLAGS) $^ $(PKG_LIBS) -o $@
+	@echo '  link $@'
+	$(Q)$(CC) $(ALL_LDFLAGS) $^ $(PKG_LIBS) -o $@
 
 $(OUT)/tests/%: tests/unit/%.c $(LIBRARY)
 	@mkdir -p $(@D)
-	$(CC) $(ALL_CFLAGS) -MMD -MP -MF $@.d $< $(LIBRARY) $(ALL_LDFLAGS) -lcmocka $(PKG_LIBS) -o $@
+	@echo '  link $@'
+	$(Q)$(CC) $(ALL_CFLAGS) -MMD -MP -MF $@.d $< $(LIBRARY) $(ALL_LDFLAGS) -lcmocka $(PKG_LIBS) -o $@
 
 tests: $(UNIT_TESTS)
 
 $(OUT)/fuzz_%: tests/fuzz/fuzz_%.c $(LIBRARY)
-	$(CC) $(ALL_CFLAGS) -MMD -MP -MF $@.d $< $(LIBRARY) $(ALL_LDFLAGS) $(PKG_LIBS) -o $@
+	@echo '  link $@'
+	$(Q)$(CC) $(ALL_CFLAGS) -MMD -MP -MF $@.d $< $(LIBRARY) $(ALL_LDFLAGS) $(PKG_LIBS) -o $@
 
 fuzzers: $(FUZZ_DRIVERS)
 
@@ -125,8 +131,12 @@ fuzz:
 
 lint: lint-format lint-layers lint-length lint-warnings
 
+# Puts every C file into the form that lint-format asks for.
+format:
+	@clang-format -i $(C_FILES)
+
 lint-format:
-	clang-format --dry-run -Werror $(C_FILES)
+	@clang-format --dry-run -Werror $(C_FILES)
 
 # proxy/ may use policy/ and crypto/; those use neither proxy/ nor each other.
 lint-layers:

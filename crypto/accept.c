@@ -113,7 +113,8 @@ static enum step take_negotiate(struct acceptor *acceptor, struct span token, bo
 }
 
 /* RFC 4178 4.2.2: a mechanism that is not the client's first choice has to be confirmed by
- * mechListMIC, or anybody could have cut the better ones off the list. Its first token comes next. */
+ * mechListMIC, or anybody could have cut the better ones off the list. Its first token comes next.
+ */
 static enum step select_ntlm(struct acceptor *acceptor, struct writer *reply)
 {
     const struct spnego_response response = {
@@ -140,7 +141,8 @@ static enum step start(struct acceptor *acceptor, struct span token, struct writ
         return refuse(acceptor, REFUSAL_MALFORMED);
     acceptor->mech_list_size = writer_size(&list);
     acceptor->mic_needed = !init.ntlm_first;
-    /* The optimistic token is for the first mechanism; of another one it is none of our business. */
+    /* The optimistic token is for the first mechanism; of another one it is none of our business.
+     */
     if (!init.ntlm_first || init.token.size == 0)
         return select_ntlm(acceptor, reply);
     return take_negotiate(acceptor, init.token, false, reply);
@@ -155,9 +157,9 @@ static bool open_token(const struct acceptor *acceptor, struct span token,
 }
 
 /*
- * The client's mechListMIC, and ours in answer to it. One that is there is always checked. One that is
- * not is missed only where RFC 4178 5 needs it: Apple's and other clients leave it out when NTLMSSP was
- * their first choice.
+ * The client's mechListMIC, and ours in answer to it. One that is there is always checked. One that
+ * is not is missed only where RFC 4178 5 needs it: Apple's and other clients leave it out when
+ * NTLMSSP was their first choice.
  */
 static enum refusal exchange_mics(struct acceptor *acceptor, struct span theirs,
                                   uint8_t ours[NTLM_MAC_SIZE], size_t *size)

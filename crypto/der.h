@@ -32,7 +32,8 @@ MUST_USE bool der_expect(struct reader *reader, uint8_t tag, struct span *conten
 /* Bytes of an element whose content has `content` bytes. */
 size_t der_size(size_t content);
 
-/* Writes tag and length; the content of `content` bytes is to follow. Lengths beyond 65535 overflow. */
+/* Writes tag and length; the content of `content` bytes is to follow. Lengths beyond 65535
+ * overflow. */
 void der_write_head(struct writer *writer, uint8_t tag, size_t content);
 void der_write(struct writer *writer, uint8_t tag, struct span content);
 

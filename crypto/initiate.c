@@ -137,10 +137,10 @@ static enum step send_authenticate(struct initiator *initiator, struct span toke
 }
 
 /*
- * RFC 4178 5: our list has one mechanism and the server took it, so that a mechListMIC is not needed
- * unless the server asked for it; ksmbd sends none, other servers no last token at all. One that is
- * there must be right. The server's knowledge of the key is proven by the signature of the SMB
- * response that carries this token, which the caller verifies.
+ * RFC 4178 5: our list has one mechanism and the server took it, so that a mechListMIC is not
+ * needed unless the server asked for it; ksmbd sends none, other servers no last token at all. One
+ * that is there must be right. The server's knowledge of the key is proven by the signature of the
+ * SMB response that carries this token, which the caller verifies.
  */
 static enum refusal check_last(const struct initiator *initiator, struct span token)
 {

@@ -30,7 +30,8 @@ struct keeper_upstream {
     size_t logins_count;
 };
 
-/* Plain data made from the configuration; listeners and upstreams are named by index in messages. */
+/* Plain data made from the configuration; listeners and upstreams are named by index in messages.
+ */
 struct keeper_settings {
     const struct keeper_listener *listeners;
     size_t listeners_count;
@@ -44,7 +45,8 @@ struct keeper_settings {
  * Runs the keeper until its control channel `control_fd` says stop or closes. Reads the credentials
  * file first, as the current user; when that fails it says why on standard error and returns 1. On
  * the control message CONTROL_RELOAD it reads the file again: a broken one leaves the old in
- * use, with a message. Channels to workers arrive over the control channel. Returns the exit status.
+ * use, with a message. Channels to workers arrive over the control channel. Returns the exit
+ * status.
  */
 int keeper_run(const struct keeper_settings *settings, int control_fd);
 

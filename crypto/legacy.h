@@ -12,8 +12,8 @@
 
 enum { MD4_SIZE = 16, MD5_SIZE = 16, RC4_KEY_SIZE = 16 };
 
-/* Loads the providers, once; false when this OpenSSL lacks one. A process that gives up its view of the
- * file system calls it before, since a provider is a file. */
+/* Loads the providers, once; false when this OpenSSL lacks one. A process that gives up its view of
+ * the file system calls it before, since a provider is a file. */
 MUST_USE bool legacy_ready(void);
 
 /* Each answers false when OpenSSL fails; `out` is then not to be used. */

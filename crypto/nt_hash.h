@@ -1,6 +1,6 @@
 /*
- * The NT hash of a password: MD4 over its UTF-16LE (NTOWFv1 of MS-NLMP 3.3.1). Whoever has it can log
- * in; it is as secret as the password.
+ * The NT hash of a password: MD4 over its UTF-16LE (NTOWFv1 of MS-NLMP 3.3.1). Whoever has it can
+ * log in; it is as secret as the password.
  */
 #ifndef COUNTERSIGN_CRYPTO_NT_HASH_H
 #define COUNTERSIGN_CRYPTO_NT_HASH_H

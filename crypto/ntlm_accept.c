@@ -26,8 +26,8 @@ void ntlm_accept_wipe(struct ntlm_accept *accept)
 
 /*
  * What a client is offered. SIGN is always there: some clients leave their MIC out when it is not.
- * KEY_EXCH only when asked for: impacket sends a key whenever it is there, but announces it only when
- * it had asked itself.
+ * KEY_EXCH only when asked for: impacket sends a key whenever it is there, but announces it only
+ * when it had asked itself.
  */
 static uint32_t challenge_flags(uint32_t offered)
 {
@@ -49,7 +49,8 @@ static bool write_target_info(struct writer *writer, const struct accept_policy 
         present(policy->netbios_domain) ? policy->netbios_domain : policy->netbios_name;
     if (!av_write_text(writer, AV_NB_DOMAIN, domain) ||
         !av_write_text(writer, AV_NB_COMPUTER, policy->netbios_name) ||
-        (present(policy->dns_domain) && !av_write_text(writer, AV_DNS_DOMAIN, policy->dns_domain)) ||
+        (present(policy->dns_domain) &&
+         !av_write_text(writer, AV_DNS_DOMAIN, policy->dns_domain)) ||
         (present(policy->dns_name) && !av_write_text(writer, AV_DNS_COMPUTER, policy->dns_name)))
         return false;
     av_write_le64(writer, AV_TIMESTAMP, ntlm_now());
@@ -163,8 +164,8 @@ static enum refusal check_pairs(const struct ntlm_challenge *challenge,
     uint32_t flags;
     if (!av_list_read(challenge->target_info, &sent))
         return REFUSAL_INTERNAL;
-    if (av_list_repeats(&answer->pairs) || (av_list_find(&answer->pairs, AV_FLAGS) &&
-                                            !av_list_le32(&answer->pairs, AV_FLAGS, &flags)))
+    if (av_list_repeats(&answer->pairs) ||
+        (av_list_find(&answer->pairs, AV_FLAGS) && !av_list_le32(&answer->pairs, AV_FLAGS, &flags)))
         return REFUSAL_AV_PAIRS;
     for (size_t i = 0; i < sent.count; i++) {
         const struct av_pair *pair = av_list_find(&answer->pairs, (enum av_id)sent.pairs[i].id);

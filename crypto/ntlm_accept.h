@@ -31,9 +31,10 @@ void ntlm_accept_wipe(struct ntlm_accept *accept);
 enum refusal ntlm_accept_negotiate(struct ntlm_accept *accept, struct span negotiate);
 
 /*
- * Takes the AUTHENTICATE. REFUSAL_NONE: proven, session key there. Otherwise the first rule broken, in
- * this order: form, what the flags say, age, the account and its proof, then what the proof covers,
- * then the MIC. `identity` gets user, domain, workstation and target name as claimed, also when refused.
+ * Takes the AUTHENTICATE. REFUSAL_NONE: proven, session key there. Otherwise the first rule broken,
+ * in this order: form, what the flags say, age, the account and its proof, then what the proof
+ * covers, then the MIC. `identity` gets user, domain, workstation and target name as claimed, also
+ * when refused.
  */
 enum refusal ntlm_accept_authenticate(struct ntlm_accept *accept, struct span message,
                                       nt_hash_lookup *lookup, void *lookup_context,

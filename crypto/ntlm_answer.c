@@ -57,10 +57,9 @@ static bool read_target_name(struct ntlm_answer *answer, struct identity *identi
     const struct av_pair *name = av_list_find(&answer->pairs, AV_TARGET_NAME);
     if (!av_list_le32(&answer->pairs, AV_FLAGS, &answer->av_flags))
         answer->av_flags = 0;
-    answer->names_target =
-        name && name->value.size && !(answer->av_flags & AV_FLAG_UNTRUSTED_SPN);
-    return !answer->names_target || text_from_utf16_strict(name->value, identity->target_name,
-                                                           sizeof identity->target_name);
+    answer->names_target = name && name->value.size && !(answer->av_flags & AV_FLAG_UNTRUSTED_SPN);
+    return !answer->names_target ||
+           text_from_utf16_strict(name->value, identity->target_name, sizeof identity->target_name);
 }
 
 enum refusal ntlm_answer_read(struct span bytes, struct ntlm_answer *answer,

@@ -15,11 +15,11 @@
 /* Borrows from the message. */
 struct ntlm_answer {
     struct ntlm_authenticate message;
-    struct span proof;     /* NTProofStr as sent */
-    struct span blob;      /* what follows it: NTLMv2_CLIENT_CHALLENGE */
-    struct av_list pairs;  /* in the blob */
-    uint32_t av_flags;     /* MsvAvFlags; 0 when there are none */
-    bool names_target;     /* it has a target name that may be believed */
+    struct span proof;    /* NTProofStr as sent */
+    struct span blob;     /* what follows it: NTLMv2_CLIENT_CHALLENGE */
+    struct av_list pairs; /* in the blob */
+    uint32_t av_flags;    /* MsvAvFlags; 0 when there are none */
+    bool names_target;    /* it has a target name that may be believed */
 };
 
 /*

@@ -1,6 +1,6 @@
 /*
- * AV pairs (MS-NLMP 2.2.2.1): what a CHALLENGE says of its server, and what a client gives back, with
- * additions of its own, under NTProofStr.
+ * AV pairs (MS-NLMP 2.2.2.1): what a CHALLENGE says of its server, and what a client gives back,
+ * with additions of its own, under NTProofStr.
  */
 #ifndef COUNTERSIGN_CRYPTO_NTLM_AV_H
 #define COUNTERSIGN_CRYPTO_NTLM_AV_H

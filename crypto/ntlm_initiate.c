@@ -69,7 +69,8 @@ static enum refusal open_challenge(struct draft *draft, struct span message)
     return REFUSAL_NONE;
 }
 
-/* The server's pairs as they are, but for those that are the client's to say (MS-NLMP 3.1.5.1.2). */
+/* The server's pairs as they are, but for those that are the client's to say (MS-NLMP 3.1.5.1.2).
+ */
 static bool write_pairs(const struct draft *draft, const char *target, struct writer *writer)
 {
     static const uint8_t no_bindings[AV_CHANNEL_BINDINGS_SIZE];
@@ -176,8 +177,8 @@ static bool write_message(struct draft *draft, struct span *message)
 }
 
 /* The MIC is over the message with zeros in the MIC's place: written once without, once with it. */
-static bool finish(const struct ntlm_initiate *initiate, struct draft *draft,
-                   struct span challenge, struct span *message)
+static bool finish(const struct ntlm_initiate *initiate, struct draft *draft, struct span challenge,
+                   struct span *message)
 {
     const struct span negotiate = {initiate->negotiate, initiate->negotiate_size};
     struct ntlm_authenticate placed;

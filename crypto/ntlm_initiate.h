@@ -23,8 +23,8 @@ struct ntlm_initiate {
 /* Appends the NEGOTIATE to `writer`. */
 enum refusal ntlm_initiate_negotiate(struct ntlm_initiate *initiate, struct writer *writer);
 
-/* Takes the CHALLENGE and appends the AUTHENTICATE; then the session key is there. Otherwise why the
- * server's offer is not taken. */
+/* Takes the CHALLENGE and appends the AUTHENTICATE; then the session key is there. Otherwise why
+ * the server's offer is not taken. */
 enum refusal ntlm_initiate_authenticate(struct ntlm_initiate *initiate, struct span challenge,
                                         struct writer *writer);
 

@@ -12,8 +12,8 @@ enum { NTLM_KEY_SIZE = 16, NTLM_PROOF_SIZE = 16, NTLM_MAC_SIZE = 16 };
 
 enum ntlm_sender { NTLM_FROM_CLIENT, NTLM_FROM_SERVER };
 
-/* NTOWFv2: the account's key for this user and domain. The user is upper-cased; the domain is taken as
- * it stands in the AUTHENTICATE, UTF-16LE, case and all. */
+/* NTOWFv2: the account's key for this user and domain. The user is upper-cased; the domain is taken
+ * as it stands in the AUTHENTICATE, UTF-16LE, case and all. */
 MUST_USE bool ntlm_owf_v2(const uint8_t nt_hash[NTLM_KEY_SIZE], const char *user,
                           struct span domain, uint8_t owf[NTLM_KEY_SIZE]);
 

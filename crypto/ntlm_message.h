@@ -2,8 +2,8 @@
  * The three messages of NTLM (MS-NLMP 2.2.1): reading and building.
  *
  * A message is a fixed part and a payload that the fixed part points into. Fields may overlap each
- * other, but each that is not empty lies wholly inside the message and behind the fixed part. What is
- * read borrows from the message.
+ * other, but each that is not empty lies wholly inside the message and behind the fixed part. What
+ * is read borrows from the message.
  */
 #ifndef COUNTERSIGN_CRYPTO_NTLM_MESSAGE_H
 #define COUNTERSIGN_CRYPTO_NTLM_MESSAGE_H
@@ -68,8 +68,8 @@ MUST_USE bool ntlm_negotiate_read(struct span message, struct ntlm_negotiate *ne
 MUST_USE bool ntlm_challenge_read(struct span message, struct ntlm_challenge *challenge);
 MUST_USE bool ntlm_authenticate_read(struct span message, struct ntlm_authenticate *authenticate);
 
-/* Writers append a whole message; offsets in it count from its own first byte. AUTHENTICATE always has
- * room for the MIC: `mic` is written when it has NTLM_MIC_SIZE bytes, zeros otherwise. */
+/* Writers append a whole message; offsets in it count from its own first byte. AUTHENTICATE always
+ * has room for the MIC: `mic` is written when it has NTLM_MIC_SIZE bytes, zeros otherwise. */
 void ntlm_negotiate_write(struct writer *writer, const struct ntlm_negotiate *negotiate);
 void ntlm_challenge_write(struct writer *writer, const struct ntlm_challenge *challenge);
 void ntlm_authenticate_write(struct writer *writer, const struct ntlm_authenticate *authenticate);

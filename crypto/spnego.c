@@ -47,7 +47,8 @@ static bool read_mechanisms(struct span list, struct spnego_init *init)
     return content.size > 0;
 }
 
-/* The content of the SEQUENCE in GSS-API's initial framing (RFC 2743 3.1) and NegotiationToken's [0]. */
+/* The content of the SEQUENCE in GSS-API's initial framing (RFC 2743 3.1) and NegotiationToken's
+ * [0]. */
 static bool open_init(struct span token, struct reader *fields)
 {
     struct reader reader = reader_over_span(token);

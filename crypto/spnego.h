@@ -39,7 +39,8 @@ struct span spnego_ntlm(void);
 /* The MechTypeList that spnego_init_write() sends. */
 struct span spnego_own_list(void);
 
-/* False for anything that is not such a token; unknown fields are skipped, repeated ones are not. */
+/* False for anything that is not such a token; unknown fields are skipped, repeated ones are not.
+ */
 MUST_USE bool spnego_init_read(struct span token, struct spnego_init *init);
 MUST_USE bool spnego_response_read(struct span token, struct spnego_response *response);
 

@@ -41,8 +41,8 @@ static bool bare_host(struct span text, struct span *host)
     if (text.size && *text.at == '[') {
         if (!span_slice(text, 1, text.size - 1, &more) || !split(more, ']', host, &behind))
             return false;
-        return behind.size == 0 || (split(behind, ':', &before, &more) && before.size == 0 &&
-                                    is_port(more));
+        return behind.size == 0 ||
+               (split(behind, ':', &before, &more) && before.size == 0 && is_port(more));
     }
     if (split(text, ':', &before, &behind) && !split(behind, ':', &more, &more)) {
         if (!is_port(behind))

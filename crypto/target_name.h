@@ -1,6 +1,6 @@
 /*
- * Is the server that a client meant this one? The SPN of MsvAvTargetName against our own names (what
- * Windows calls server SPN target name validation).
+ * Is the server that a client meant this one? The SPN of MsvAvTargetName against our own names
+ * (what Windows calls server SPN target name validation).
  */
 #ifndef COUNTERSIGN_CRYPTO_TARGET_NAME_H
 #define COUNTERSIGN_CRYPTO_TARGET_NAME_H

@@ -205,25 +205,39 @@ static bool nodes_allowed(yaml_document_t *yaml, struct config_error *error)
     return true;
 }
 
-/* What libyaml did not understand. For bytes that are no text it knows the offset only. */
+/* The lines that begin before `end`. */
+static size_t lines_before(const char *text, size_t end)
+{
+    size_t lines = end ? 1 : 0;
+    for (size_t i = 0; i + 1 < end; i++)
+        lines += text[i] == '\n';
+    return lines;
+}
+
+/* What libyaml did not understand. For bytes that are no text it knows the offset only; what is
+ * open until the end of the file is better looked for where it began. */
 static void tell_syntax(const yaml_parser_t *parser, const char *text, size_t size,
                         struct config_error *error)
 {
-    size_t line = parser->problem_mark.line + 1;
+    yaml_mark_t mark = parser->problem_mark;
     const char *problem = parser->problem ? parser->problem : "out of memory";
     if (parser->error == YAML_READER_ERROR) {
-        line = 1;
-        for (size_t i = 0; i < size && i < parser->problem_offset; i++)
-            line += text[i] == '\n';
-        config_error_set(error, (unsigned)line, "is not text: %s; save the file as UTF-8", problem);
+        size_t end = parser->problem_offset < size ? parser->problem_offset + 1 : size;
+        config_error_set(error, (unsigned)lines_before(text, end),
+                         "is not text: %s; save the file as UTF-8", problem);
         return;
     }
+    size_t lines = lines_before(text, size);
+    if (parser->context && mark.line >= lines)
+        mark = parser->context_mark;
+    if (mark.line >= lines)
+        mark = (yaml_mark_t){.line = lines - 1};
     config_error_set(
-        error, (unsigned)line,
+        error, (unsigned)mark.line + 1,
         "is not YAML: %s%s%s, at column %zu; check indentation, colons and quotes here "
         "and in the line above",
         parser->context ? parser->context : "", parser->context ? ", " : "", problem,
-        parser->problem_mark.column + 1);
+        mark.column + 1);
 }
 
 /* There must be one document only: another one would be ignored. */

@@ -1,6 +1,8 @@
 /*
  * Responses of our own to the client.
  */
+#include <string.h>
+
 #include "proxy/body.h"
 #include "proxy/worker_state.h"
 
@@ -72,4 +74,29 @@ void answer_error(struct link *link, struct session *session, const struct smb2_
         return;
     error_body_write(&writer);
     answer_send(link, session, message, &writer);
+}
+
+void answer_no_session(struct link *link, const struct smb2_message *request)
+{
+    struct signer *signer = link_ended_signer(link, request->header.session_id);
+    struct writer writer;
+    uint8_t *message =
+        answer_start(link, NULL, &request->header, STATUS_USER_SESSION_DELETED, 16, &writer);
+    if (!message)
+        return;
+    error_body_write(&writer);
+    if (!writer_done(&writer)) {
+        link_end(link, END_MEMORY);
+        return;
+    }
+    if (request->header.flags & SMB2_FLAGS_SIGNED) {
+        smb2_set_flags(message, SMB2_FLAGS_SERVER_TO_REDIR | SMB2_FLAGS_SIGNED);
+        if (signer && !signer_sign(signer, message, writer_size(&writer))) {
+            link_end(link, END_CLIENT_PROTOCOL);
+            return;
+        }
+        if (!signer)
+            memcpy(message + SIGNATURE_OFFSET, request->at + SIGNATURE_OFFSET, SIGNATURE_SIZE);
+    }
+    link_send_own(&link->client, message, writer_size(&writer));
 }

@@ -11,8 +11,8 @@
 enum { FILE_ID_SIZE = 16, LEASE_KEY_SIZE = 16 };
 
 enum {
-    SMB2_SESSION_FLAG_BINDING = 0x01,      /* request */
-    SMB2_SESSION_FLAG_IS_GUEST = 0x0001,   /* response */
+    SMB2_SESSION_FLAG_BINDING = 0x01,    /* request */
+    SMB2_SESSION_FLAG_IS_GUEST = 0x0001, /* response */
     SMB2_SESSION_FLAG_IS_NULL = 0x0002,
     SMB2_SESSION_FLAG_ENCRYPT_DATA = 0x0004,
 };
@@ -44,8 +44,8 @@ struct session_setup_response {
 MUST_USE bool session_setup_response_read(struct span message, struct session_setup_response *body);
 void session_setup_response_write(struct writer *writer, const struct session_setup_response *body);
 
-/* TREE_CONNECT (2.2.9, 2.2.10). `path` is UTF-16LE. With the 3.1.1 EXTENSION_PRESENT flag the path is
- * taken from where the extension says. */
+/* TREE_CONNECT (2.2.9, 2.2.10). `path` is UTF-16LE. With the 3.1.1 EXTENSION_PRESENT flag the path
+ * is taken from where the extension says. */
 enum { SMB2_TREE_CONNECT_FLAG_EXTENSION_PRESENT = 0x0004 };
 struct tree_connect_request {
     uint16_t flags;
@@ -96,7 +96,8 @@ struct ioctl_response {
 MUST_USE bool ioctl_response_read(struct span message, struct ioctl_response *body);
 void ioctl_response_write(struct writer *writer, const struct ioctl_response *body);
 
-/* CREATE (2.2.13, 2.2.14): what the proxy looks at. `name` is UTF-16LE; `contexts` is the whole list. */
+/* CREATE (2.2.13, 2.2.14): what the proxy looks at. `name` is UTF-16LE; `contexts` is the whole
+ * list. */
 struct create_request {
     uint8_t oplock_level;
     uint32_t desired_access;
@@ -131,8 +132,8 @@ struct break_body {
 MUST_USE bool break_notification_read(struct span message, struct break_body *body);
 MUST_USE bool break_other_read(struct span message, struct break_body *body);
 
-/* Bodies with nothing but StructureSize and a reserved field: LOGOFF, TREE_DISCONNECT, ECHO, CANCEL,
- * FLUSH's and CLOSE's are not. */
+/* Bodies with nothing but StructureSize and a reserved field: LOGOFF, TREE_DISCONNECT, ECHO,
+ * CANCEL, FLUSH's and CLOSE's are not. */
 void empty_body_write(struct writer *writer);
 MUST_USE bool empty_body_read(struct span message);
 

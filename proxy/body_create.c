@@ -78,7 +78,7 @@ static bool context_cut(struct span list, struct span *element, struct span *res
         *rest = (struct span){0};
         return true;
     }
-    return next % CONTEXT_ALIGNMENT == 0 && next >= CONTEXT_HEAD_SIZE && next < list.size &&
+    return next % CONTEXT_ALIGNMENT == 0 && next < list.size &&
            span_slice(list, 0, next, element) && span_slice(list, next, list.size - next, rest);
 }
 

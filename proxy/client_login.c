@@ -116,7 +116,7 @@ static struct session *find_session(struct link *link, const struct smb2_message
         return begin_session(link, header);
     struct session *session = link_session(link, header->session_id);
     if (!session || session->state == SESSION_LOGGING_OFF) {
-        refuse_setup(link, header, STATUS_USER_SESSION_DELETED);
+        answer_no_session(link, message);
         return NULL;
     }
     if (session->state >= SESSION_VALID && !renewal_is_signed(link, session, message))

@@ -1,8 +1,8 @@
 #include "crypto/credentials.h"
 #include "crypto/nt_hash.h"
 #include "policy/config.h"
-#include "proxy/subcommand.h"
 #include "proxy/password.h"
+#include "proxy/subcommand.h"
 #include "proxy/user_import.h"
 
 #include <errno.h>

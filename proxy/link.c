@@ -300,6 +300,7 @@ static void link_free(struct link *link)
     table_each(&link->sessions, forget_session, link);
     table_free(&link->sessions);
     table_free(&link->upstream_sessions);
+    link_free_ended(link);
     if (link->frame_is_held)
         buffer_release(link->held_frame.buffer);
     stream_close(&link->client.stream);

@@ -80,6 +80,13 @@ enum link_end {
 };
 const char *link_end_name(enum link_end reason);
 
+/* What is left of a session that ended: enough to tell its client so, signed. */
+enum { ENDED_SESSIONS = 16 };
+struct ended_session {
+    uint64_t client_id;
+    struct signer *signer; /* NULL: the slot is free */
+};
+
 struct link {
     struct link *next;
     struct link **previous;
@@ -108,6 +115,9 @@ struct link {
     struct table sessions;          /* by client SessionId */
     struct table upstream_sessions; /* by upstream SessionId */
     unsigned sessions_valid;
+    struct ended_session
+        *ended; /* the last ones, a ring of ENDED_SESSIONS; NULL while there is none */
+    unsigned ended_next;
     unsigned validations_waiting;  /* for an upstream credit */
     struct session *waiting_first; /* sessions with a token that waits for an upstream credit */
     struct pending_table pending;
@@ -197,6 +207,10 @@ uint16_t answer_credits(struct link *link, uint32_t wanted);
 /* An error response, signed when `session` has keys and `sign`. */
 void answer_error(struct link *link, struct session *session, const struct smb2_header *request,
                   uint32_t status);
+/* USER_SESSION_DELETED for a request whose session is not here. One that ended here has its answer
+ * signed; otherwise there is no key, and the answer bears the request's own signature, if it had
+ * one, as servers do it: clients that know a session take no unsigned answer for it. */
+void answer_no_session(struct link *link, const struct smb2_message *request);
 /* Starts a response in `writer` (room for `body` more bytes) with its header; NULL when out of
  * memory (the link has been ended). answer_send() signs and sends it. */
 uint8_t *answer_start(struct link *link, struct session *session, const struct smb2_header *request,
@@ -227,6 +241,9 @@ void tree_release(struct session *session);
 
 /* ---- session life on a link (session_life.c) ---- */
 struct session *link_session(const struct link *link, uint64_t client_id);
+/* The client leg's key of a session that ended on this link not long ago, or NULL. */
+struct signer *link_ended_signer(const struct link *link, uint64_t client_id);
+void link_free_ended(struct link *link);
 /* Ends one session pair: answers what still waits with USER_SESSION_DELETED, tells the keeper and,
  * when `log_off`, the file server. Frees it. */
 void session_end(struct session *session, bool log_off);

@@ -35,14 +35,15 @@ struct negotiate_request {
     char netname[NETNAME_MAX]; /* what the client thinks it talks to; empty when not given */
 };
 
-/* What is wrong with a NEGOTIATE; each is the status it is answered with, or STATUS_SUCCESS. `message`
- * is the whole SMB2 message, header included. Duplicate PREAUTH contexts, a PREAUTH context missing at
- * 3.1.1, no dialects, contexts that overlap the end: STATUS_INVALID_PARAMETER. No SHA-512:
- * STATUS_SMB_NO_PREAUTH_INTEGRITY_HASH_OVERLAP. Unknown contexts are ignored. */
+/* What is wrong with a NEGOTIATE; each is the status it is answered with, or STATUS_SUCCESS.
+ * `message` is the whole SMB2 message, header included. Duplicate PREAUTH contexts, a PREAUTH
+ * context missing at 3.1.1, no dialects, contexts that overlap the end: STATUS_INVALID_PARAMETER.
+ * No SHA-512: STATUS_SMB_NO_PREAUTH_INTEGRITY_HASH_OVERLAP. Unknown contexts are ignored. */
 uint32_t negotiate_request_read(struct span message, struct negotiate_request *request);
 
 /* Writes body and contexts (not the header). 3.1.1 among the dialects brings PREAUTH with `salt`,
- * SIGNING when signing_count > 0, ENCRYPTION when ciphers_count > 0, NETNAME when it is not empty. */
+ * SIGNING when signing_count > 0, ENCRYPTION when ciphers_count > 0, NETNAME when it is not empty.
+ */
 void negotiate_request_write(struct writer *writer, const struct negotiate_request *request,
                              const uint8_t salt[PREAUTH_SALT_SIZE]);
 
@@ -66,12 +67,14 @@ struct negotiate_response {
     uint16_t signing;
 };
 
-/* False for anything malformed, including context counts or offsets that lie; at 3.1.1 two contexts of
- * one known type, a PREAUTH, ENCRYPTION or SIGNING context that selects other than exactly one. */
+/* False for anything malformed, including context counts or offsets that lie; at 3.1.1 two contexts
+ * of one known type, a PREAUTH, ENCRYPTION or SIGNING context that selects other than exactly one.
+ */
 MUST_USE bool negotiate_response_read(struct span message, struct negotiate_response *response);
 
-/* Writes body and contexts (not the header); offsets count from the writer's start + 0, so the header
- * must have been written with the same writer just before. The same holds for all writers of bodies. */
+/* Writes body and contexts (not the header); offsets count from the writer's start + 0, so the
+ * header must have been written with the same writer just before. The same holds for all writers of
+ * bodies. */
 void negotiate_response_write(struct writer *writer, const struct negotiate_response *response,
                               const uint8_t salt[PREAUTH_SALT_SIZE]);
 
@@ -101,8 +104,8 @@ enum smb1_offer {
     SMB1_OFFER_2_002,    /* "SMB 2.002" only */
     SMB1_OFFER_WILDCARD, /* "SMB 2.???" */
 };
-/* `frame` starts with FF 'SMB'. `offered` gets the dialect strings, comma-separated, printable ASCII
- * only, cut at its size. */
+/* `frame` starts with FF 'SMB'. `offered` gets the dialect strings, comma-separated, printable
+ * ASCII only, cut at its size. */
 enum smb1_offer smb1_negotiate_read(struct span frame, char *offered, size_t offered_size);
 
 #endif

@@ -183,7 +183,9 @@ static bool rewrite(struct link *link, struct part *part, bool last_of_run)
     command_translate(link, message);
     smb2_set_credits(message->at, credits_to_ask(link, header, charge));
     smb2_set_message_id(message->at, id);
-    smb2_set_session_id(message->at, part->session->upstream_id);
+    /* "The session of the one before" stays as it is (MS-SMB2 3.2.4.1.4). */
+    if (header->session_id != SMB2_SESSION_ID_RELATED)
+        smb2_set_session_id(message->at, part->session->upstream_id);
     if (last_of_run)
         smb2_set_next_command(message->at, 0);
     if (!signer_sign(part->session->upstream_signer, message->at, message->size)) {
@@ -210,6 +212,14 @@ static size_t forward_run(struct link *link, struct frame *frame, size_t first, 
     return i - first;
 }
 
+static void answer_refused(struct link *link, const struct part *part)
+{
+    if (!part->session && part->verdict.status == STATUS_USER_SESSION_DELETED)
+        answer_no_session(link, &part->message);
+    else
+        answer_error(link, part->session, &part->message.header, part->verdict.status);
+}
+
 static void carry_out(struct link *link, struct frame *frame, size_t count)
 {
     size_t i = 0;
@@ -218,7 +228,7 @@ static void carry_out(struct link *link, struct frame *frame, size_t count)
     for (size_t j = 0; j < count && !link_ended(link); j++)
         if (parts[j].verdict.what == VERDICT_REFUSE &&
             parts[j].message.header.command != SMB2_CANCEL)
-            answer_error(link, parts[j].session, &parts[j].message.header, parts[j].verdict.status);
+            answer_refused(link, &parts[j]);
     while (i < count && !link_ended(link)) {
         if (parts[i].verdict.what == VERDICT_FORWARD)
             i += forward_run(link, frame, i, count);

@@ -291,7 +291,8 @@ static void rewrite_header(struct link *link, const struct pending *pending,
                            link->client.dialect >= SMB_2_1 ? pending->client_charge : 0);
     smb2_set_credits(message->at, answer_credits(link, pending->credits_wanted));
     smb2_set_message_id(message->at, pending->by_client_id.key);
-    smb2_set_session_id(message->at, pending->session->client_id);
+    if (message->header.session_id != SMB2_SESSION_ID_RELATED)
+        smb2_set_session_id(message->at, pending->session->client_id);
 }
 
 /* A verified final response: rewritten, to be signed when its chain is known. */

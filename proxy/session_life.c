@@ -1,6 +1,7 @@
 /*
  * A session pair on its link: finding it, and its end.
  */
+#include <stdlib.h>
 #include <string.h>
 
 #include "proxy/body.h"
@@ -10,6 +11,37 @@ struct session *link_session(const struct link *link, uint64_t client_id)
 {
     struct table_entry *entry = table_find(&link->sessions, client_id);
     return entry ? CONTAINER_OF(entry, struct session, by_client_id) : NULL;
+}
+
+struct signer *link_ended_signer(const struct link *link, uint64_t client_id)
+{
+    for (unsigned i = 0; link->ended && i < ENDED_SESSIONS; i++)
+        if (link->ended[i].signer && link->ended[i].client_id == client_id)
+            return link->ended[i].signer;
+    return NULL;
+}
+
+void link_free_ended(struct link *link)
+{
+    for (unsigned i = 0; link->ended && i < ENDED_SESSIONS; i++)
+        signer_free(link->ended[i].signer);
+    free(link->ended);
+    link->ended = NULL;
+}
+
+/* Moves the key into the ring; the oldest makes room. */
+static void remember_ended(struct link *link, struct session *session)
+{
+    if (!session->client_signer)
+        return;
+    if (!link->ended)
+        link->ended = calloc(ENDED_SESSIONS, sizeof *link->ended);
+    if (!link->ended)
+        return;
+    struct ended_session *slot = &link->ended[link->ended_next++ % ENDED_SESSIONS];
+    signer_free(slot->signer);
+    *slot = (struct ended_session){session->client_id, session->client_signer};
+    session->client_signer = NULL;
 }
 
 /* Everything that still waits for the file server gets our own signed answer; what the file server
@@ -96,5 +128,7 @@ void session_end(struct session *session, bool log_off)
         table_remove(&link->upstream_sessions, &session->by_upstream_id);
     if (was_valid && --link->sessions_valid == 0 && !link_ended(link))
         link_deadline(link, link->worker->config->limits.login_timeout);
+    if (was_valid)
+        remember_ended(link, session);
     session_free(session);
 }

@@ -71,37 +71,38 @@ enum {
     SMB2_GLOBAL_CAP_ENCRYPTION = 0x40,
 };
 
-#define STATUS_SUCCESS                            0x00000000u
-#define STATUS_PENDING                            0x00000103u
-#define STATUS_BUFFER_OVERFLOW                    0x80000005u
-#define STATUS_NOT_IMPLEMENTED                    0xc0000002u
-#define STATUS_INVALID_PARAMETER                  0xc000000du
-#define STATUS_INVALID_DEVICE_REQUEST             0xc0000010u
-#define STATUS_MORE_PROCESSING_REQUIRED           0xc0000016u
-#define STATUS_ACCESS_DENIED                      0xc0000022u
-#define STATUS_BUFFER_TOO_SMALL                   0xc0000023u
-#define STATUS_NO_LOGON_SERVERS                   0xc000005eu
-#define STATUS_LOGON_FAILURE                      0xc000006du
-#define STATUS_ACCOUNT_RESTRICTION                0xc000006eu
-#define STATUS_INSUFFICIENT_RESOURCES             0xc000009au
-#define STATUS_BAD_NETWORK_PATH                   0xc00000beu
-#define STATUS_NOT_SUPPORTED                      0xc00000bbu
-#define STATUS_NETWORK_NAME_DELETED               0xc00000c9u
-#define STATUS_BAD_NETWORK_NAME                   0xc00000ccu
-#define STATUS_REQUEST_NOT_ACCEPTED               0xc00000d0u
-#define STATUS_INTERNAL_ERROR                     0xc00000e5u
-#define STATUS_FILE_CLOSED                        0xc0000128u
-#define STATUS_CANCELLED                          0xc0000120u
-#define STATUS_USER_SESSION_DELETED               0xc0000203u
-#define STATUS_INSUFF_SERVER_RESOURCES            0xc0000205u
-#define STATUS_HOST_UNREACHABLE                   0xc000023du
-#define STATUS_NETWORK_SESSION_EXPIRED            0xc000035cu
-#define STATUS_FS_DRIVER_REQUIRED                 0xc000019cu
-#define STATUS_PATH_NOT_COVERED                   0xc0000257u
-#define STATUS_NOT_FOUND                          0xc0000225u
+#define STATUS_SUCCESS                               0x00000000u
+#define STATUS_PENDING                               0x00000103u
+#define STATUS_BUFFER_OVERFLOW                       0x80000005u
+#define STATUS_NOT_IMPLEMENTED                       0xc0000002u
+#define STATUS_INVALID_PARAMETER                     0xc000000du
+#define STATUS_INVALID_DEVICE_REQUEST                0xc0000010u
+#define STATUS_MORE_PROCESSING_REQUIRED              0xc0000016u
+#define STATUS_ACCESS_DENIED                         0xc0000022u
+#define STATUS_BUFFER_TOO_SMALL                      0xc0000023u
+#define STATUS_NO_LOGON_SERVERS                      0xc000005eu
+#define STATUS_LOGON_FAILURE                         0xc000006du
+#define STATUS_ACCOUNT_RESTRICTION                   0xc000006eu
+#define STATUS_INSUFFICIENT_RESOURCES                0xc000009au
+#define STATUS_BAD_NETWORK_PATH                      0xc00000beu
+#define STATUS_NOT_SUPPORTED                         0xc00000bbu
+#define STATUS_NETWORK_NAME_DELETED                  0xc00000c9u
+#define STATUS_BAD_NETWORK_NAME                      0xc00000ccu
+#define STATUS_REQUEST_NOT_ACCEPTED                  0xc00000d0u
+#define STATUS_INTERNAL_ERROR                        0xc00000e5u
+#define STATUS_FILE_CLOSED                           0xc0000128u
+#define STATUS_CANCELLED                             0xc0000120u
+#define STATUS_USER_SESSION_DELETED                  0xc0000203u
+#define STATUS_INSUFF_SERVER_RESOURCES               0xc0000205u
+#define STATUS_HOST_UNREACHABLE                      0xc000023du
+#define STATUS_NETWORK_SESSION_EXPIRED               0xc000035cu
+#define STATUS_FS_DRIVER_REQUIRED                    0xc000019cu
+#define STATUS_PATH_NOT_COVERED                      0xc0000257u
+#define STATUS_NOT_FOUND                             0xc0000225u
 #define STATUS_SMB_NO_PREAUTH_INTEGRITY_HASH_OVERLAP 0xc05d0000u
 
-/* A header, decoded. In an asynchronous message `async_id` is set and `process_id`/`tree_id` are not. */
+/* A header, decoded. In an asynchronous message `async_id` is set and `process_id`/`tree_id` are
+ * not. */
 struct smb2_header {
     uint16_t credit_charge;
     uint32_t status; /* responses; in requests ChannelSequence is its low half */
@@ -123,8 +124,8 @@ struct smb2_message {
     size_t size;
 };
 
-/* Decodes the 64 bytes at the start of `bytes`: false when they are not a whole SMB2 header with the
- * right ProtocolId and StructureSize. */
+/* Decodes the 64 bytes at the start of `bytes`: false when they are not a whole SMB2 header with
+ * the right ProtocolId and StructureSize. */
 MUST_USE bool smb2_header_read(struct span bytes, struct smb2_header *header);
 
 /* Writes a header with its Signature field zero. */

@@ -126,13 +126,15 @@ class Authenticate:
 class Client:
     """The initiator. Knobs: `mic` is "right", "wrong" (announced and false), "missing" (announced and
     zero) or "none" (not announced); `version` is "v2", "v1", "v1-extended" or "lm"; `target_name` None
-    sends none; `timestamp`, `pairs` (a function on the list) and `flags` change the response."""
+    sends none; `pairs` is a function on the list of AV pairs; `flags` are offered, and of those granted
+    the AUTHENTICATE leaves `dropped_flags` out."""
 
     def __init__(self, user, password, domain="", target_name=None, mic="right", version="v2",
-                 anonymous=False, flags=CLIENT_FLAGS, pairs=None, workstation="TESTS"):
+                 anonymous=False, flags=CLIENT_FLAGS, dropped_flags=0, pairs=None, workstation="TESTS"):
         self.user, self.password, self.domain = user, password, domain
         self.target_name, self.mic, self.version = target_name, mic, version
-        self.anonymous, self.flags, self.pairs, self.workstation = anonymous, flags, pairs, workstation
+        self.anonymous, self.pairs, self.workstation = anonymous, pairs, workstation
+        self.flags, self.dropped_flags = flags, dropped_flags
         self.exported_key = None
         self.negotiate_message = self.challenge_message = b""
 
@@ -144,7 +146,7 @@ class Client:
     def authenticate(self, challenge):
         self.challenge_message = challenge
         server_challenge = challenge[24:32]
-        flags = struct.unpack_from("<I", challenge, 20)[0] & self.flags
+        flags = struct.unpack_from("<I", challenge, 20)[0] & self.flags & ~self.dropped_flags
         if self.anonymous:
             lm, nt, base_key, flags = b"\0", b"", bytes(16), flags | ANONYMOUS
         elif self.version == "v2":

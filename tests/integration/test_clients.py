@@ -110,7 +110,6 @@ def test_impacket(rig, preferred):
     assert read[0] == data[:100]
     connection.deleteFile("data", "dir\\g")
     connection.deleteDirectory("data", "dir")
-    connection.logoff()
     connection.close()
     rig.proxy.wait_event("mic_absent", user="alice")
     for client_leg, upstream_leg in rig.assert_both_legs_signed():

@@ -57,7 +57,11 @@ LOGINS = {
     "other server": (dict(target_name="cifs/other.example"), "target_name_refused",
                      {"windows_event_id": 5168, "target_name": "cifs/other.example"}),
     "other service": (dict(target_name="http/PROXY"), "target_name_refused", {}),
-    "no signing": (dict(flags=ntlm.CLIENT_FLAGS & ~ntlm.SIGN & ~ntlm.ALWAYS_SIGN), "login_refused", {}),
+    "signing dropped under way": (dict(dropped_flags=ntlm.SIGN), "login_refused", {"reason": "flags"}),
+    "key exchange dropped under way": (dict(dropped_flags=ntlm.KEY_EXCHANGE), "login_refused",
+                                       {"reason": "flags"}),
+    "no extended session security": (dict(flags=ntlm.CLIENT_FLAGS & ~ntlm.EXTENDED_SECURITY),
+                                     "login_refused", {}),
     "changed AV pair": (dict(pairs=lambda pairs: [
         (kind, ntlm.utf16("NAS") if kind == ntlm.AV_NB_COMPUTER else value) for kind, value in pairs]),
         "login_refused", {}),

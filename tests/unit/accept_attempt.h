@@ -36,7 +36,8 @@ struct lookup {
     char domain[IDENTITY_NAME_MAX];
 };
 
-static inline bool find(void *context, const char *user, const char *domain, uint8_t hash[NT_HASH_SIZE])
+static inline bool find(void *context, const char *user, const char *domain,
+                        uint8_t hash[NT_HASH_SIZE])
 {
     struct lookup *lookup = context;
     lookup->calls++;
@@ -60,8 +61,8 @@ struct attempt {
     struct acceptor *acceptor;
     struct lookup lookup;
     struct peer peer;
-    const char *list;      /* SPNEGO with this MechTypeList (hexadecimal); raw when NULL */
-    bool no_list_mic;      /* the client sends none */
+    const char *list; /* SPNEGO with this MechTypeList (hexadecimal); raw when NULL */
+    bool no_list_mic; /* the client sends none */
     bool bad_list_mic;
     uint8_t token[TOKEN_MAX];
     uint8_t reply[TOKEN_MAX];
@@ -71,7 +72,8 @@ struct attempt {
     uint8_t last_bytes[1024];
 };
 
-static inline struct attempt *attempt_new(const char *user, const char *domain, const char *password)
+static inline struct attempt *attempt_new(const char *user, const char *domain,
+                                          const char *password)
 {
     struct attempt *attempt = calloc(1, sizeof *attempt);
     assert_non_null(attempt);
@@ -122,7 +124,8 @@ static inline void write_init(struct writer *writer, struct span list, struct sp
 }
 
 /* The client's next token: its first with the list, later ones as NegTokenResp, or bare. */
-static inline struct span wrap(struct attempt *attempt, bool first, struct span token, struct span mic)
+static inline struct span wrap(struct attempt *attempt, bool first, struct span token,
+                               struct span mic)
 {
     uint8_t list[256];
     struct writer writer = writer_over(attempt->token, sizeof attempt->token);
@@ -138,7 +141,7 @@ static inline struct span wrap(struct attempt *attempt, bool first, struct span 
 }
 
 static inline struct span unwrap(const struct attempt *attempt, struct span reply,
-                          struct spnego_response *response)
+                                 struct spnego_response *response)
 {
     *response = (struct spnego_response){.state = SPNEGO_NO_STATE};
     if (!attempt->list)
@@ -147,7 +150,8 @@ static inline struct span unwrap(const struct attempt *attempt, struct span repl
     return response->token;
 }
 
-/* NEGOTIATE, up to our CHALLENGE. With another mechanism first, the optimistic token is for that. */
+/* NEGOTIATE, up to our CHALLENGE. With another mechanism first, the optimistic token is for that.
+ */
 static inline enum step begin(struct attempt *attempt)
 {
     static const uint8_t ticket[] = "a Kerberos token";

@@ -33,9 +33,9 @@ struct peer {
     const char *domain;
     const char *password;
 
-    uint32_t flags;       /* of the NEGOTIATE; PEER_FLAGS when 0 */
-    uint32_t clear, set;  /* in the flags of the AUTHENTICATE */
-    bool no_version;      /* neither Version nor MIC before the payload */
+    uint32_t flags;      /* of the NEGOTIATE; PEER_FLAGS when 0 */
+    uint32_t clear, set; /* in the flags of the AUTHENTICATE */
+    bool no_version;     /* neither Version nor MIC before the payload */
     enum peer_response response;
 
     bool mic;             /* announced and made */
@@ -50,12 +50,12 @@ struct peer {
     bool target_empty;    /* … of no bytes */
     const uint8_t *bindings;
     size_t bindings_size;
-    enum av_id omit;      /* a pair of the CHALLENGE left out … */
-    enum av_id change;    /* … or changed */
-    bool repeat;          /* the target name twice */
-    bool no_end;          /* AV_EOL left out */
-    bool key_short;       /* an encrypted session key of 15 bytes */
-    bool response_type;   /* RespType 2 */
+    enum av_id omit;    /* a pair of the CHALLENGE left out … */
+    enum av_id change;  /* … or changed */
+    bool repeat;        /* the target name twice */
+    bool no_end;        /* AV_EOL left out */
+    bool key_short;     /* an encrypted session key of 15 bytes */
+    bool response_type; /* RespType 2 */
 
     uint8_t negotiate[64];
     size_t negotiate_size;

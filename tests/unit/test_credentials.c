@@ -100,6 +100,16 @@ static void test_an_entry_with_a_domain_needs_the_domain(void **state)
     credentials_free(credentials);
 }
 
+static void test_a_domain_is_one_part(void **state)
+{
+    (void)state;
+    struct credentials *credentials = parse_good("user:alice:" HASH_1 "\n");
+    assert_int_equal(found_user(credentials, "alice", "A"), 1);
+    assert_int_equal(found_user(credentials, "alice", "A\\B"), -1);
+    assert_int_equal(found_user(credentials, "alice", "\\"), -1);
+    credentials_free(credentials);
+}
+
 static void test_names_of_any_length_are_looked_up(void **state)
 {
     (void)state;
@@ -372,6 +382,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_users_are_found),
         cmocka_unit_test(test_an_entry_with_a_domain_needs_the_domain),
+        cmocka_unit_test(test_a_domain_is_one_part),
         cmocka_unit_test(test_names_of_any_length_are_looked_up),
         cmocka_unit_test(test_case_beyond_ascii),
         cmocka_unit_test(test_mapped_accounts_are_found),

@@ -338,6 +338,49 @@ static void test_request_context_beyond_the_end(void **state)
     packet_free(&packet);
 }
 
+/* One 3.1.1 dialect, which ends at 102, then `gap` bytes, `others` contexts of an unknown type and
+ * a PREAUTH context. */
+static uint32_t status_of_many(size_t gap, unsigned others)
+{
+    struct raw_request raw = {.structure_size = 36, .dialect_count = 1, .dialects = {SMB_3_1_1}};
+    struct packet head = build_request(&raw);
+    struct packet preauth = packet_from_hex(PREAUTH_GOOD);
+    struct negotiate_request request;
+    uint8_t buffer[MESSAGE_MAX];
+    struct writer writer = writer_over(buffer, sizeof buffer);
+    write_span(&writer, packet_span(&head));
+    write_zeros(&writer, gap);
+    write_le32_at(&writer, 92, (uint32_t)writer_size(&writer));
+    write_le16_at(&writer, 96, (uint16_t)(others + 1));
+    for (unsigned i = 0; i < others; i++) {
+        write_le16(&writer, 0x100);
+        write_zeros(&writer, 6);
+    }
+    write_le16(&writer, 1);
+    write_le16(&writer, (uint16_t)preauth.size);
+    write_zeros(&writer, 4);
+    write_span(&writer, packet_span(&preauth));
+    assert_true(writer_done(&writer));
+    packet_free(&preauth);
+    packet_free(&head);
+    return negotiate_request_read(writer_span(&writer), &request);
+}
+
+static void test_request_contexts_unaligned(void **state)
+{
+    (void)state;
+    for (size_t gap = 0; gap <= 10; gap++)
+        assert_int_equal(status_of_many(gap, 0),
+                         (gap == 2 || gap == 10) ? STATUS_SUCCESS : STATUS_INVALID_PARAMETER);
+}
+
+static void test_request_many_contexts(void **state)
+{
+    (void)state;
+    assert_int_equal(status_of_many(2, NEGOTIATE_CONTEXTS_MAX - 1), STATUS_SUCCESS);
+    assert_int_equal(status_of_many(2, NEGOTIATE_CONTEXTS_MAX), STATUS_INVALID_PARAMETER);
+}
+
 static void test_request_netname(void **state)
 {
     (void)state;
@@ -460,6 +503,8 @@ int main(void)
         cmocka_unit_test(test_request_unknown_contexts),
         cmocka_unit_test(test_request_context_place),
         cmocka_unit_test(test_request_context_beyond_the_end),
+        cmocka_unit_test(test_request_contexts_unaligned),
+        cmocka_unit_test(test_request_many_contexts),
         cmocka_unit_test(test_request_netname),
         cmocka_unit_test(test_request_round_trip),
         cmocka_unit_test(test_request_write_without_room),

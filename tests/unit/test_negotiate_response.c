@@ -139,6 +139,21 @@ static void test_response_two_algorithms(void **state)
     assert_false(negotiate_response_read(writer_span(&writer), &response));
 }
 
+/* Two hash algorithms, with a salt that leaves room for the second. */
+static void test_response_two_hashes(void **state)
+{
+    (void)state;
+    enum { PREAUTH_DATA = 208 + 8 };
+    struct packet packet;
+    struct negotiate_response response;
+    assert_true(packet_live(1, &packet));
+    put_le16(&packet.at[PREAUTH_DATA + 2], PREAUTH_SALT_SIZE - 2);
+    assert_true(negotiate_response_read(packet_span(&packet), &response));
+    put_le16(&packet.at[PREAUTH_DATA], 2);
+    assert_false(negotiate_response_read(packet_span(&packet), &response));
+    packet_free(&packet);
+}
+
 static void check_response_round_trip(const struct negotiate_response *response)
 {
     uint8_t buffer[MESSAGE_MAX];
@@ -206,7 +221,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_response_of_windows),     cmocka_unit_test(test_response_of_smbd),
         cmocka_unit_test(test_response_truncated),      cmocka_unit_test(test_response_lies),
-        cmocka_unit_test(test_response_two_algorithms), cmocka_unit_test(test_response_round_trip),
+        cmocka_unit_test(test_response_two_algorithms), cmocka_unit_test(test_response_two_hashes),
+        cmocka_unit_test(test_response_round_trip),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -143,8 +143,8 @@ static void captured_logins(void **state)
         assert_int_equal(answer.mic_offset, 72);
         assert_true(ntlm_mic(key, init.token, challenge_token.token, answer_token.token, 72, hash));
         assert_true(span_equal(answer.mic, (struct span){hash, 16}));
-        assert_true(ntlm_mac_right(key, answer.flags, NTLM_FROM_CLIENT, init.mech_list,
-                                   answer_token.mic));
+        assert_true(
+            ntlm_mac_right(key, answer.flags, NTLM_FROM_CLIENT, init.mech_list, answer_token.mic));
         assert_true(ntlm_mac_right(key, answer.flags, NTLM_FROM_SERVER, init.mech_list, last.mic));
         assert_false(ntlm_mac_right(key, answer.flags, NTLM_FROM_CLIENT, init.mech_list, last.mic));
         assert_false(ntlm_mac_right(key, answer.flags & ~NTLM_KEY_EXCH, NTLM_FROM_CLIENT,
@@ -209,8 +209,12 @@ static void messages_survive_the_way(void **state)
     assert_false(ntlm_negotiate_read(writer_span(&writer), &negotiate_read));
 
     const uint8_t mic[16] = {9, 8, 7};
-    struct ntlm_authenticate sent = {.flags = 5, .lm_response = a, .nt_response = b, .user = a,
-                                     .session_key = b, .mic = {mic, 16}};
+    struct ntlm_authenticate sent = {.flags = 5,
+                                     .lm_response = a,
+                                     .nt_response = b,
+                                     .user = a,
+                                     .session_key = b,
+                                     .mic = {mic, 16}};
     struct ntlm_authenticate got;
     writer = writer_over(bytes, sizeof bytes);
     ntlm_authenticate_write(&writer, &sent);
@@ -263,7 +267,8 @@ static void mic_has_its_place(void **state)
     }
 }
 
-/* Offsets are the attacker's: all inside, none in the fixed part, but overlapping ones are harmless. */
+/* Offsets are the attacker's: all inside, none in the fixed part, but overlapping ones are
+ * harmless. */
 static void fields_stay_inside(void **state)
 {
     (void)state;
@@ -355,21 +360,46 @@ static void target_names(void **state)
     const struct accept_policy policy = {
         .names = names, .names_count = 4, .netbios_name = "PROXY", .dns_name = "proxy.lab.test"};
     static const char *const ours[] = {
-        "cifs/files.example.com",  "CIFS/FILES.EXAMPLE.COM", "cifs/files.example.com.",
-        "cifs/files.example.com:445", "host/files.example.com", "cifs/files.example.com.:445",
-        "cifs/10.0.0.7",           "cifs/10.0.0.7:1445",     "cifs/fd00::7",
-        "cifs/[fd00::7]",          "cifs/[fd00::7]:445",     "cifs/FD00:0:0::7",
-        "cifs/fd00::8",            "cifs/proxy",             "cifs/proxy.lab.test",
+        "cifs/files.example.com",
+        "CIFS/FILES.EXAMPLE.COM",
+        "cifs/files.example.com.",
+        "cifs/files.example.com:445",
+        "host/files.example.com",
+        "cifs/files.example.com.:445",
+        "cifs/10.0.0.7",
+        "cifs/10.0.0.7:1445",
+        "cifs/fd00::7",
+        "cifs/[fd00::7]",
+        "cifs/[fd00::7]:445",
+        "cifs/FD00:0:0::7",
+        "cifs/fd00::8",
+        "cifs/proxy",
+        "cifs/proxy.lab.test",
     };
     static const char *const others[] = {
-        "cifs/files2.example.com",  "cifs/files.example",     "cifs/files.example.com.evil",
-        "http/files.example.com",   "cifs/",                  "cifs",
-        "",                         "files.example.com",      "cifs/10.0.0.70",
-        "cifs/10.0.0.7@LAB.TEST",   "cifs/files.example.com@LAB.TEST",
-        "cifs/10.0.0.7:",           "cifs/10.0.0.7:port",     "cifs/10.0.0.7:123456",
-        "cifs/[fd00::7",            "cifs/[fd00::7]x",        "cifs/[fd00::7]:",
-        "cifs/fd00::9",             "cifs/[]",                "cifs/.",
-        "cifs/evil/files.example.com", "/files.example.com",  "cifs/:445",
+        "cifs/files2.example.com",
+        "cifs/files.example",
+        "cifs/files.example.com.evil",
+        "http/files.example.com",
+        "cifs/",
+        "cifs",
+        "",
+        "files.example.com",
+        "cifs/10.0.0.70",
+        "cifs/10.0.0.7@LAB.TEST",
+        "cifs/files.example.com@LAB.TEST",
+        "cifs/10.0.0.7:",
+        "cifs/10.0.0.7:port",
+        "cifs/10.0.0.7:123456",
+        "cifs/[fd00::7",
+        "cifs/[fd00::7]x",
+        "cifs/[fd00::7]:",
+        "cifs/fd00::9",
+        "cifs/[]",
+        "cifs/.",
+        "cifs/evil/files.example.com",
+        "/files.example.com",
+        "cifs/:445",
         "cifs/files.example.com..",
     };
     for (size_t i = 0; i < sizeof ours / sizeof *ours; i++)

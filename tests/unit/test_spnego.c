@@ -43,17 +43,21 @@ static void der_lengths(void **state)
     } cases[] = {
         {"0400", 0},
         {"0401aa", 1},
-        {"048101aa", 1},           /* longer than necessary: BER, but clear */
-        {"0484000000" "01aa", 1},
-        {"0402aa", SIZE_MAX},      /* cut short */
-        {"0480aa0000", SIZE_MAX},  /* indefinite */
-        {"0485000000000" "1aa", SIZE_MAX},
+        {"048101aa", 1}, /* longer than necessary: BER, but clear */
+        {"0484000000"
+         "01aa",
+         1},
+        {"0402aa", SIZE_MAX},     /* cut short */
+        {"0480aa0000", SIZE_MAX}, /* indefinite */
+        {"0485000000000"
+         "1aa",
+         SIZE_MAX},
         {"0484ffffffffaa", SIZE_MAX},
         {"04ff", SIZE_MAX},
         {"0481", SIZE_MAX},
         {"04", SIZE_MAX},
         {"", SIZE_MAX},
-        {"1f0101aa", SIZE_MAX},    /* a long tag */
+        {"1f0101aa", SIZE_MAX}, /* a long tag */
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         uint8_t room[1024], tag;
@@ -225,15 +229,15 @@ static void broken_responses(void **state)
         "",
         "a100",
         "3000",
-        "a1033000ff",                 /* something behind the sequence */
-        "a1073005a0030a0104",         /* no such state */
-        "a1083006a0040a020000",       /* a state of two bytes */
+        "a1033000ff",                   /* something behind the sequence */
+        "a1073005a0030a0104",           /* no such state */
+        "a1083006a0040a020000",         /* a state of two bytes */
         "a10c300aa0030a0100a0030a0100", /* the state twice */
-        "a1073005a003040100",         /* a state of another type */
-        "a1083006a1040a020101",       /* a mechanism that is no OID */
-        "a1073005a2030a0100",         /* a token that is no OCTET STRING */
-        "a1083006a204040100ff",       /* … with something behind it */
-        "a1063004a2020404",           /* … that is too long */
+        "a1073005a003040100",           /* a state of another type */
+        "a1083006a1040a020101",         /* a mechanism that is no OID */
+        "a1073005a2030a0100",           /* a token that is no OCTET STRING */
+        "a1083006a204040100ff",         /* … with something behind it */
+        "a1063004a2020404",             /* … that is too long */
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         uint8_t room[1024];
@@ -268,10 +272,14 @@ static void truncated_tokens(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(der_lengths),      cmocka_unit_test(der_round_trip),
-        cmocka_unit_test(first_tokens),     cmocka_unit_test(responses),
-        cmocka_unit_test(hint),             cmocka_unit_test(mechanism_lists),
-        cmocka_unit_test(long_lists),       cmocka_unit_test(broken_responses),
+        cmocka_unit_test(der_lengths),
+        cmocka_unit_test(der_round_trip),
+        cmocka_unit_test(first_tokens),
+        cmocka_unit_test(responses),
+        cmocka_unit_test(hint),
+        cmocka_unit_test(mechanism_lists),
+        cmocka_unit_test(long_lists),
+        cmocka_unit_test(broken_responses),
         cmocka_unit_test(truncated_tokens),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
