@@ -109,19 +109,22 @@ check:
 	$(MAKE) check-unit BUILD=asan
 	$(MAKE) check-confinement BUILD=release
 	$(MAKE) check-integration BUILD=asan
+	$(MAKE) check-integration BUILD=release INTEGRATION='$(INTEGRATION_CONFINED)'
 
 check-unit: tests
 	tests/unit/run $(UNIT_TESTS)
 
 # The system call filter and AddressSanitizer do not go together: see proxy/process.h.
 CONFINEMENT_TESTS := $(filter %/test_process %/test_supervisor,$(UNIT_TESTS))
+INTEGRATION_CONFINED := tests/integration/test_processes.py tests/integration/test_clients.py
 check-confinement: $(CONFINEMENT_TESTS)
 	tests/unit/run $(CONFINEMENT_TESTS)
 
 # A test that is skipped tests nothing: it counts as failed.
+INTEGRATION := tests/integration
 check-integration: $(PROGRAM)
 	COUNTERSIGN=$(CURDIR)/$(PROGRAM) $(PYTHON) -m pytest -q -rs -p no:cacheprovider \
-	    tests/integration | tee $(OUT)/integration.log
+	    $(INTEGRATION) | tee $(OUT)/integration.log
 	@if grep -Eq '^[0-9a-z, ]*[0-9]+ skipped' $(OUT)/integration.log; then \
 	    echo 'make: integration tests were skipped' >&2; exit 1; fi
 
@@ -160,23 +163,25 @@ SBIN     := $(DESTDIR)$(PREFIX)/sbin
 MAN8     := $(DESTDIR)$(PREFIX)/share/man/man8
 UNITS    := $(DESTDIR)$(PREFIX)/lib/systemd/system
 SYSUSERS := $(DESTDIR)$(PREFIX)/lib/sysusers.d
+TMPFILES := $(DESTDIR)$(PREFIX)/lib/tmpfiles.d
 CONF     := $(DESTDIR)$(SYSCONF)/countersign
 ROTATE   := $(DESTDIR)$(SYSCONF)/logrotate.d
 
 install: $(PROGRAM)
-	install -d $(SBIN) $(MAN8) $(UNITS) $(SYSUSERS) $(CONF) $(ROTATE)
+	install -d $(SBIN) $(MAN8) $(UNITS) $(SYSUSERS) $(TMPFILES) $(CONF) $(ROTATE)
 	install -m 755 $(PROGRAM) $(SBIN)/countersign
 	install -m 644 docs/countersign.8 $(MAN8)/countersign.8
 	sed 's|@SBIN@|$(PREFIX)/sbin|g' deploy/countersign.service >$(UNITS)/countersign.service
 	chmod 644 $(UNITS)/countersign.service
 	install -m 644 deploy/sysusers.conf $(SYSUSERS)/countersign.conf
+	install -m 644 deploy/tmpfiles.conf $(TMPFILES)/countersign.conf
 	[ -e $(ROTATE)/countersign ] || install -m 644 deploy/logrotate.conf $(ROTATE)/countersign
 	[ -e $(CONF)/proxy.yaml ] || install -m 644 proxy.yaml $(CONF)/proxy.yaml
 
 # Configuration, credentials and logs are the administrator's and stay.
 uninstall:
 	rm -f $(SBIN)/countersign $(MAN8)/countersign.8 $(UNITS)/countersign.service \
-	    $(SYSUSERS)/countersign.conf $(ROTATE)/countersign
+	    $(SYSUSERS)/countersign.conf $(TMPFILES)/countersign.conf $(ROTATE)/countersign
 
 clean:
 	rm -rf build

@@ -47,8 +47,9 @@ MUST_USE bool kdf_sp800_108(struct span key, struct span label, struct span cont
  * Derives all keys of a session for `dialect` (0x0202 … 0x0311). `preauth` is the session's preauth
  * hash, used at 3.1.1 only (NULL below). Signing and application keys are always 128 bits from the
  * first 16 bytes; the cipher keys are 256 bits from the full key when `cipher` is an AES-256 one. At
- * 2.x the signing key is the session key and there are no others. False when OpenSSL fails or the
- * session key is empty. The caller wipes `keys` with session_keys_wipe().
+ * 2.x the signing key is the session key and there are no others. False, with `keys` wiped, when OpenSSL
+ * fails, the session key is empty, the dialect is none of these, 3.1.1 comes without `preauth`, or 3.0
+ * or 3.0.2 with a cipher other than AES-128-CCM. The caller wipes `keys` with session_keys_wipe().
  */
 MUST_USE bool session_keys_derive(uint16_t dialect, enum cipher cipher, const struct session_key *key,
                                   const struct preauth_hash *preauth, struct session_keys *keys);

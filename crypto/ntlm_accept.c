@@ -65,7 +65,8 @@ static bool write_challenge(struct ntlm_accept *accept)
     struct writer name_writer = writer_over(name, sizeof name);
     struct writer info_writer = writer_over(info, sizeof info);
     struct writer writer = writer_over(accept->challenge, sizeof accept->challenge);
-    if (RAND_bytes(challenge.server_challenge, sizeof challenge.server_challenge) != 1 ||
+    if (!present(accept->policy->netbios_name) ||
+        RAND_bytes(challenge.server_challenge, sizeof challenge.server_challenge) != 1 ||
         !text_write_utf16(&name_writer, accept->policy->netbios_name, false) ||
         !writer_done(&name_writer) || !write_target_info(&info_writer, accept->policy))
         return false;

@@ -8,12 +8,13 @@
 
 struct audit;
 
-/* Opens the log file for appending (created 0640) and syslog, as configured. `file` may be NULL. NULL
- * with errno set when the file cannot be opened. */
+/* Opens the log file for appending (created 0640) and syslog, as configured. `file` may be NULL.
+ * NULL with errno set when the file cannot be opened. */
 struct audit *audit_open(const char *file, bool syslog);
 void audit_close(struct audit *audit); /* NULL is allowed */
 
-/* Opens the file again, after a rotation. When that fails the old one stays in use: false, errno. */
+/* Opens the file again, after a rotation. When that fails the old one stays in use: false, errno.
+ */
 bool audit_reopen(struct audit *audit);
 
 /* Stamps, writes and counts one event, in one write(2). False when it could not be written to the

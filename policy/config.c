@@ -9,22 +9,30 @@
 
 #include "policy/config_parts.h"
 #include "policy/config_schema.h"
+#include "policy/plain.h"
 
 /* Sixty-four listeners and upstreams with every option and comments are far less. */
 enum { FILE_SIZE_MAX = 1024 * 1024 };
 
+static struct config *parse(const char *text, size_t size, struct config_document *document,
+                            struct config_error *error)
+{
+    struct config *config = config_load(text, size, document, error);
+    if (config && config_fill(config, document, error) && config_check(config, document, error))
+        return config;
+    config_free(config);
+    return NULL;
+}
+
 struct config *config_parse(const char *text, size_t size, struct config_error *error)
 {
     struct config_document *document = config_document_read(text, size, error);
-    if (!document)
-        return NULL;
-    struct config *config = config_load(text, size, document, error);
-    if (config &&
-        (!config_fill(config, document, error) || !config_check(config, document, error))) {
-        config_free(config);
-        config = NULL;
-    }
+    struct config *config = document ? parse(text, size, document, error) : NULL;
     config_document_free(document);
+    /* What is missing at the end of the file is, to libyaml, in the line after it. */
+    unsigned last = config_lines(text, size);
+    if (!config && error->line > last)
+        error->line = last;
     return config;
 }
 
@@ -85,6 +93,14 @@ const struct config_upstream *config_upstream_of(const struct config *config,
             return upstream;
     }
     return NULL;
+}
+
+bool config_share_listed(char *const *shares, unsigned count, const char *share)
+{
+    for (unsigned i = 0; i < count; i++)
+        if (plain_same(shares[i], share))
+            return true;
+    return false;
 }
 
 const char *config_dialect_name(uint16_t dialect)

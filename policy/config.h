@@ -10,6 +10,20 @@
 
 /* The values are the numbers of MS-SMB2 and of crypto/: proxy/ passes them on as they are. */
 enum config_signing { CONFIG_HMAC_SHA256 = 0, CONFIG_AES_CMAC = 1, CONFIG_AES_GMAC = 2 };
+enum config_cipher {
+    CONFIG_AES_128_CCM = 1,
+    CONFIG_AES_128_GCM = 2,
+    CONFIG_AES_256_CCM = 3,
+    CONFIG_AES_256_GCM = 4
+};
+/* Of one leg. Each step asks for more than the one before. */
+enum config_encryption {
+    CONFIG_ENCRYPTION_OFF = 0, /* not negotiated: nobody can encrypt */
+    CONFIG_ENCRYPTION_ALLOWED =
+        1, /* negotiated; used where the other end, or a share, demands it */
+    CONFIG_ENCRYPTION_IF_OFFERED = 2, /* every session whose other end can */
+    CONFIG_ENCRYPTION_REQUIRED = 3    /* and nobody else gets in */
+};
 enum config_login { CONFIG_LOGIN_SAME = 0, CONFIG_LOGIN_MAPPED = 1 };
 enum config_mic { CONFIG_MIC_ANNOUNCED = 0, CONFIG_MIC_REQUIRED = 1 };
 enum config_target_name {
@@ -30,13 +44,18 @@ struct config_listener {
     char *name;
     char *address; /* numeric IPv4 or IPv6 */
     uint16_t port;
-    char *upstream;          /* name of a struct config_upstream */
-    char **names;            /* by which clients call this listener, for the target name check */
+    char *upstream; /* name of a struct config_upstream */
+    char **names;   /* by which clients call this listener, for the target name check */
     unsigned names_count;
     enum config_dialect min_dialect;
     enum config_dialect max_dialect;
     enum config_signing *signing; /* in order of preference, at 3.1.1 */
     unsigned signing_count;
+    enum config_encryption encryption;
+    enum config_cipher *ciphers; /* in order of preference, at 3.1.1 */
+    unsigned ciphers_count;
+    char **encrypted_shares; /* names of shares that are encrypted on this leg in any case */
+    unsigned encrypted_shares_count;
     enum config_multi_protocol multi_protocol; /* SMB1 NEGOTIATE that offers SMB2 */
     enum config_mic mic;
     enum config_target_name target_name;
@@ -53,6 +72,11 @@ struct config_upstream {
     enum config_dialect max_dialect;
     enum config_signing *signing; /* offered at 3.1.1, in order */
     unsigned signing_count;
+    enum config_encryption encryption;
+    enum config_cipher *ciphers; /* offered at 3.1.1, in order */
+    unsigned ciphers_count;
+    char **encrypted_shares;
+    unsigned encrypted_shares_count;
     uint32_t connect_timeout; /* milliseconds: TCP connect and NEGOTIATE together */
 };
 
@@ -68,12 +92,12 @@ struct config_users { /* user names or decimal uids; used when started as root *
 };
 
 struct config_limits {
-    uint32_t connections;             /* of one worker */
-    uint32_t connections_per_source;  /* of one worker, from one address */
-    uint32_t login_timeout;           /* milliseconds from accept, or from the last logoff, to a session */
+    uint32_t connections;            /* of one worker */
+    uint32_t connections_per_source; /* of one worker, from one address */
+    uint32_t login_timeout; /* milliseconds from accept, or from the last logoff, to a session */
     uint32_t sessions_per_connection;
-    uint32_t interim_hold;            /* milliseconds; see response.c */
-    uint32_t memory;                  /* MiB of message buffers in one worker */
+    uint32_t interim_hold; /* milliseconds; see response.c */
+    uint32_t memory;       /* MiB of message buffers in one worker */
 };
 
 struct config {
@@ -85,8 +109,8 @@ struct config {
     struct config_audit audit;
     struct config_users users;
     struct config_limits limits;
-    uint32_t workers; /* 0: one per core */
-    char *netbios_name;   /* what our NTLM CHALLENGE says of us; default: host name, upper case, 15 */
+    uint32_t workers;   /* 0: one per core */
+    char *netbios_name; /* what our NTLM CHALLENGE says of us; default: host name, upper case, 15 */
     char *netbios_domain; /* default WORKGROUP */
     char *dns_name;       /* default: host name */
     char *dns_domain;     /* default: what follows the first dot of dns_name, or empty */
@@ -103,8 +127,8 @@ struct config_error {
 
 /*
  * Reads `path`. NULL with `error` filled: a file that cannot be read, not YAML, an unknown key, a
- * wrong type, a value out of range, a contradiction. Every default has been filled in. Does not look
- * at the credentials file nor at the network. Free with config_free(); NULL is allowed there.
+ * wrong type, a value out of range, a contradiction. Every default has been filled in. Does not
+ * look at the credentials file nor at the network. Free with config_free(); NULL is allowed there.
  */
 struct config *config_read(const char *path, struct config_error *error);
 struct config *config_parse(const char *text, size_t size, struct config_error *error);
@@ -113,6 +137,9 @@ void config_free(struct config *config);
 /* The listener's upstream; never NULL in a configuration that config_read() returned. */
 const struct config_upstream *config_upstream_of(const struct config *config,
                                                  const struct config_listener *listener);
+
+/* True when `share`, a share's name, is in a list of names; compared without regard to case. */
+bool config_share_listed(char *const *shares, unsigned count, const char *share);
 
 /* "3.1.1" for 0x0311 and so on; "unknown". */
 const char *config_dialect_name(uint16_t dialect);

@@ -69,6 +69,15 @@ bool config_check_name(struct config_checking *checking, const char *path, const
     return true;
 }
 
+bool config_check_most(struct config_checking *checking, const char *list, unsigned count,
+                       unsigned most)
+{
+    if (count <= most)
+        return true;
+    return config_refuse(checking, config_path_entry(list, most).text,
+                         "is one too many; at most %u are allowed", most);
+}
+
 bool config_check_file(struct config_checking *checking, const char *path, const char *value)
 {
     if (!value)
@@ -124,9 +133,13 @@ static bool check_users(struct config_checking *checking)
 
 static bool check_limits(struct config_checking *checking)
 {
-    static const char *const paths[] = {"limits.connections",   "limits.connections_per_source",
-                                        "limits.login_timeout", "limits.sessions_per_connection",
-                                        "limits.memory",        "workers"};
+    static const char *const paths[] = {"limits.connections",
+                                        "limits.connections_per_source",
+                                        "limits.login_timeout",
+                                        "limits.sessions_per_connection",
+                                        "limits.interim_hold",
+                                        "limits.memory",
+                                        "workers"};
     const struct config_limits *limits = &checking->config->limits;
     for (size_t i = 0; i < CYAML_ARRAY_LEN(paths); i++)
         if (!config_check_number(checking, paths[i]))

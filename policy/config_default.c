@@ -60,6 +60,26 @@ static void fill_signing(struct filling *filling, enum config_signing **signing,
     *count = sizeof values / sizeof values[0];
 }
 
+static void fill_ciphers(struct filling *filling, enum config_cipher **ciphers, unsigned *count)
+{
+    static const enum config_cipher values[] = {CONFIG_AES_128_GCM, CONFIG_AES_256_GCM,
+                                                CONFIG_AES_128_CCM, CONFIG_AES_256_CCM};
+    if (!absent(filling, "ciphers"))
+        return;
+    *ciphers = malloc(sizeof values);
+    filling->failed |= !*ciphers;
+    if (!*ciphers)
+        return;
+    memcpy(*ciphers, values, sizeof values);
+    *count = sizeof values / sizeof values[0];
+}
+
+static void fill_encryption(const struct filling *filling, enum config_encryption *encryption)
+{
+    if (absent(filling, "encryption"))
+        *encryption = CONFIG_ENCRYPTION_ALLOWED;
+}
+
 static void fill_login(struct filling *filling, struct config_upstream *upstream)
 {
     if (!absent(filling, "login"))
@@ -86,6 +106,8 @@ static void fill_listener(struct filling *filling, struct config_listener *liste
     fill_port(filling, &listener->port);
     fill_dialects(filling, &listener->min_dialect, &listener->max_dialect);
     fill_signing(filling, &listener->signing, &listener->signing_count);
+    fill_encryption(filling, &listener->encryption);
+    fill_ciphers(filling, &listener->ciphers, &listener->ciphers_count);
     if (absent(filling, "multi_protocol"))
         listener->multi_protocol = CONFIG_MULTI_PROTOCOL_ACCEPT;
     if (absent(filling, "mic"))
@@ -101,6 +123,8 @@ static void fill_upstream(struct filling *filling, struct config_upstream *upstr
     fill_login(filling, upstream);
     fill_dialects(filling, &upstream->min_dialect, &upstream->max_dialect);
     fill_signing(filling, &upstream->signing, &upstream->signing_count);
+    fill_encryption(filling, &upstream->encryption);
+    fill_ciphers(filling, &upstream->ciphers, &upstream->ciphers_count);
     fill_number(filling, "connect_timeout", &upstream->connect_timeout, 5000);
 }
 
@@ -111,6 +135,7 @@ static void fill_limits(struct filling *filling, struct config_limits *limits)
                 limits->connections < 512 ? limits->connections : 512);
     fill_number(filling, "login_timeout", &limits->login_timeout, 60000);
     fill_number(filling, "sessions_per_connection", &limits->sessions_per_connection, 256);
+    fill_number(filling, "interim_hold", &limits->interim_hold, 50);
     fill_number(filling, "memory", &limits->memory, 1024);
 }
 

@@ -205,10 +205,9 @@ static bool nodes_allowed(yaml_document_t *yaml, struct config_error *error)
     return true;
 }
 
-/* The lines that begin before `end`. */
-static size_t lines_before(const char *text, size_t end)
+unsigned config_lines(const char *text, size_t end)
 {
-    size_t lines = end ? 1 : 0;
+    unsigned lines = end ? 1 : 0;
     for (size_t i = 0; i + 1 < end; i++)
         lines += text[i] == '\n';
     return lines;
@@ -223,15 +222,12 @@ static void tell_syntax(const yaml_parser_t *parser, const char *text, size_t si
     const char *problem = parser->problem ? parser->problem : "out of memory";
     if (parser->error == YAML_READER_ERROR) {
         size_t end = parser->problem_offset < size ? parser->problem_offset + 1 : size;
-        config_error_set(error, (unsigned)lines_before(text, end),
-                         "is not text: %s; save the file as UTF-8", problem);
+        config_error_set(error, config_lines(text, end), "is not text: %s; save the file as UTF-8",
+                         problem);
         return;
     }
-    size_t lines = lines_before(text, size);
-    if (parser->context && mark.line >= lines)
+    if (parser->context && mark.line >= config_lines(text, size))
         mark = parser->context_mark;
-    if (mark.line >= lines)
-        mark = (yaml_mark_t){.line = lines - 1};
     config_error_set(
         error, (unsigned)mark.line + 1,
         "is not YAML: %s%s%s, at column %zu; check indentation, colons and quotes here "

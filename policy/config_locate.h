@@ -33,6 +33,9 @@ const char *config_document_text(struct config_document *document, const char *p
 bool config_document_is_list(struct config_document *document, const char *path);
 bool config_document_is_mapping(struct config_document *document, const char *path);
 
+/* How many lines begin in the first `size` bytes. */
+unsigned config_lines(const char *text, size_t size);
+
 /* Fills `error`, as printf. */
 __attribute__((format(printf, 3, 4))) void config_error_set(struct config_error *error,
                                                             unsigned line, const char *format, ...);

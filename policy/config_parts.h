@@ -47,11 +47,23 @@ bool config_check_file(struct config_checking *checking, const char *path, const
 bool config_check_listeners(struct config_checking *checking);
 bool config_check_upstreams(struct config_checking *checking);
 bool config_check_process(struct config_checking *checking); /* all that is not in a list */
-/* Dialects and signing, which listeners and upstreams have alike; `where` is like "listeners[0]".
- */
-bool config_check_dialects(struct config_checking *checking, const char *where,
-                           enum config_dialect least, enum config_dialect most);
-bool config_check_signing(struct config_checking *checking, const char *where,
-                          const enum config_signing *signing, unsigned count);
+/* At most `most` entries are in the list. */
+bool config_check_most(struct config_checking *checking, const char *list, unsigned count,
+                       unsigned most);
+
+/* What listeners and upstreams have alike; `where` is like "listeners[0]". Borrowed. */
+struct config_leg {
+    enum config_dialect min_dialect;
+    enum config_dialect max_dialect;
+    const enum config_signing *signing;
+    unsigned signing_count;
+    enum config_encryption encryption;
+    const enum config_cipher *ciphers;
+    unsigned ciphers_count;
+    char *const *encrypted_shares;
+    unsigned encrypted_shares_count;
+};
+bool config_check_leg(struct config_checking *checking, const char *where,
+                      const struct config_leg *leg);
 
 #endif

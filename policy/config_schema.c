@@ -26,6 +26,18 @@ static const cyaml_strval_t signings[] = {
     {"aes-cmac", CONFIG_AES_CMAC},
     {"hmac-sha256", CONFIG_HMAC_SHA256},
 };
+static const cyaml_strval_t encryptions[] = {
+    {"off", CONFIG_ENCRYPTION_OFF},
+    {"allowed", CONFIG_ENCRYPTION_ALLOWED},
+    {"if-offered", CONFIG_ENCRYPTION_IF_OFFERED},
+    {"required", CONFIG_ENCRYPTION_REQUIRED},
+};
+static const cyaml_strval_t ciphers[] = {
+    {"aes-128-gcm", CONFIG_AES_128_GCM},
+    {"aes-256-gcm", CONFIG_AES_256_GCM},
+    {"aes-128-ccm", CONFIG_AES_128_CCM},
+    {"aes-256-ccm", CONFIG_AES_256_CCM},
+};
 static const cyaml_strval_t logins[] = {
     {"same", CONFIG_LOGIN_SAME},
     {"mapped", CONFIG_LOGIN_MAPPED},
@@ -50,6 +62,8 @@ static const cyaml_schema_value_t text_entry = {
     CYAML_VALUE_STRING(CYAML_FLAG_POINTER, char *, 0, CYAML_UNLIMITED)};
 static const cyaml_schema_value_t signing_entry = {
     CYAML_VALUE_ENUM(CYAML_FLAG_STRICT, enum config_signing, signings, CYAML_ARRAY_LEN(signings))};
+static const cyaml_schema_value_t cipher_entry = {
+    CYAML_VALUE_ENUM(CYAML_FLAG_STRICT, enum config_cipher, ciphers, CYAML_ARRAY_LEN(ciphers))};
 static const cyaml_schema_value_t login_entry = {
     CYAML_VALUE_ENUM(CYAML_FLAG_STRICT, enum config_login, logins, CYAML_ARRAY_LEN(logins))};
 
@@ -62,6 +76,9 @@ static const cyaml_schema_field_t listener_fields[] = {
     WORD(struct config_listener, min_dialect, dialects),
     WORD(struct config_listener, max_dialect, dialects),
     LIST(struct config_listener, signing, signing_entry),
+    WORD(struct config_listener, encryption, encryptions),
+    LIST(struct config_listener, ciphers, cipher_entry),
+    LIST(struct config_listener, encrypted_shares, text_entry),
     WORD(struct config_listener, multi_protocol, multi_protocols),
     WORD(struct config_listener, mic, mics),
     WORD(struct config_listener, target_name, target_names),
@@ -76,6 +93,9 @@ static const cyaml_schema_field_t upstream_fields[] = {
     WORD(struct config_upstream, min_dialect, dialects),
     WORD(struct config_upstream, max_dialect, dialects),
     LIST(struct config_upstream, signing, signing_entry),
+    WORD(struct config_upstream, encryption, encryptions),
+    LIST(struct config_upstream, ciphers, cipher_entry),
+    LIST(struct config_upstream, encrypted_shares, text_entry),
     NUMBER(struct config_upstream, connect_timeout),
     CYAML_FIELD_END,
 };
@@ -95,6 +115,7 @@ static const cyaml_schema_field_t limits_fields[] = {
     NUMBER(struct config_limits, connections_per_source),
     NUMBER(struct config_limits, login_timeout),
     NUMBER(struct config_limits, sessions_per_connection),
+    NUMBER(struct config_limits, interim_hold),
     NUMBER(struct config_limits, memory),
     CYAML_FIELD_END,
 };
@@ -189,6 +210,7 @@ const struct config_range *config_range_of(const char *path)
         {"limits", "connections_per_source", {1, 1000000}},
         {"limits", "login_timeout", {1000, 3600000}},
         {"limits", "sessions_per_connection", {1, 65535}},
+        {"limits", "interim_hold", {0, 1000}},
         {"limits", "memory", {16, 1048576}},
         {"workers", "workers", {0, 256}},
     };

@@ -14,30 +14,31 @@
 /* The name in the log is the kind in lower case without EVENT_: see event_kind_of(). */
 enum event_kind {
     EVENT_LISTENER_UP,
-    EVENT_PROCESS_ENDED,  /* a child died and is being restarted */
-    EVENT_COUNTERS,       /* how often each event happened, at stop or on request */
-    EVENT_LINK,           /* both legs negotiated */
-    EVENT_LINK_ENDED,     /* with its reason; once for every client connection */
-    EVENT_LOGIN,          /* a session pair is up */
+    EVENT_PROCESS_ENDED, /* a child died and is being restarted */
+    EVENT_COUNTERS,      /* how often each event happened, at stop or on request */
+    EVENT_LINK,          /* both legs negotiated */
+    EVENT_LINK_ENDED,    /* with its reason; once for every client connection */
+    EVENT_LOGIN,         /* a session pair is up */
     EVENT_LOGOFF,
     EVENT_TREE_CONNECT,
-    EVENT_SMB1_REFUSED,           /* SMB1 message, or NEGOTIATE without an SMB2 dialect (3000) */
-    EVENT_DIALECT_REFUSED,        /* no common dialect within policy */
-    EVENT_NEGOTIATE_REFUSED,      /* malformed or contradictory NEGOTIATE */
-    EVENT_UNSIGNED_REFUSED,       /* a message that must be signed was not */
-    EVENT_BAD_SIGNATURE,          /* a signature did not verify */
-    EVENT_LOGIN_REFUSED,          /* client's authentication refused; reason says why */
+    EVENT_SMB1_REFUSED,        /* SMB1 message, or NEGOTIATE without an SMB2 dialect (3000) */
+    EVENT_DIALECT_REFUSED,     /* no common dialect within policy */
+    EVENT_NEGOTIATE_REFUSED,   /* malformed or contradictory NEGOTIATE */
+    EVENT_UNSIGNED_REFUSED,    /* a message that must be signed was not */
+    EVENT_UNENCRYPTED_REFUSED, /* a message only signed where the session or share is encrypted */
+    EVENT_BAD_SIGNATURE,       /* a signature did not verify */
+    EVENT_LOGIN_REFUSED,       /* client's authentication refused; reason says why */
     EVENT_NTLMV1_REFUSED,
     EVENT_ANONYMOUS_REFUSED,
-    EVENT_GUEST_REFUSED,          /* upstream answered as guest or anonymous */
-    EVENT_TARGET_NAME_REFUSED,    /* SPN check failed (5168) */
+    EVENT_GUEST_REFUSED,       /* upstream answered as guest or anonymous */
+    EVENT_TARGET_NAME_REFUSED, /* SPN check failed (5168) */
     EVENT_MIC_REFUSED,
-    EVENT_MIC_ABSENT,             /* allowed by policy, recorded */
-    EVENT_TARGET_NAME_ABSENT,     /* allowed by policy, recorded */
+    EVENT_MIC_ABSENT,         /* allowed by policy, recorded */
+    EVENT_TARGET_NAME_ABSENT, /* allowed by policy, recorded */
     EVENT_UPSTREAM_UNREACHABLE,
-    EVENT_UPSTREAM_REFUSED,       /* it speaks no dialect of ours, or nonsense */
+    EVENT_UPSTREAM_REFUSED, /* it speaks no dialect of ours, or nonsense */
     EVENT_UPSTREAM_SMB1_ONLY,
-    EVENT_UPSTREAM_NO_SIGNING,    /* does not offer signing, or did not sign (31998) */
+    EVENT_UPSTREAM_NO_SIGNING, /* does not offer signing, or did not sign (31998) */
     EVENT_UPSTREAM_BAD_SIGNATURE,
     EVENT_UPSTREAM_LOGIN_REFUSED, /* file server refused the upstream login */
     EVENT_UPSTREAM_ENCRYPTION,    /* it demands encryption that is not carried */
@@ -45,11 +46,12 @@ enum event_kind {
     EVENT_LOGIN_FALLBACK,         /* a later login of the list was used */
     EVENT_LOGIN_ABANDONED,        /* closed after SUCCESS without one valid signed request */
     EVENT_IDENTITY_CHANGED,       /* re-authentication as somebody else, refused */
+    EVENT_FOREIGN_SESSION,        /* a SessionId that is somebody else's */
     EVENT_BINDING_REFUSED,        /* session binding (multichannel) */
     EVENT_BYPASS_REFUSED,         /* network interfaces, DFS referrals: a way around the proxy */
     EVENT_PROTOCOL_ERROR,         /* malformed message or sequence */
     EVENT_LIMIT_REACHED,
-    EVENT_UPSTREAM_FORGED,        /* interim response or break that belongs to nothing */
+    EVENT_UPSTREAM_FORGED, /* interim response or break that belongs to nothing */
     EVENT_CREDENTIALS_RELOADED,
     EVENT_KIND_COUNT
 };
@@ -59,26 +61,26 @@ enum event_severity { SEVERITY_INFO, SEVERITY_NOTICE, SEVERITY_WARNING, SEVERITY
 /* Fields, in the order in which they are written. A number is plain decimal digits: anything else
  * there is left out by whoever packs or writes the event, and refused by event_unpack(). */
 enum event_field {
-    FIELD_LEG,      /* "client" or "upstream" */
-    FIELD_REASON,   /* a stable word */
-    FIELD_TEXT,     /* a sentence for people */
-    FIELD_VERDICT,  /* "allowed", "refused", "recorded" */
+    FIELD_LEG,     /* "client" or "upstream" */
+    FIELD_REASON,  /* a stable word */
+    FIELD_TEXT,    /* a sentence for people */
+    FIELD_VERDICT, /* "allowed", "refused", "recorded" */
     FIELD_LISTENER,
     FIELD_UPSTREAM,
     FIELD_CLIENT_ADDRESS,
-    FIELD_CLIENT_PORT,      /* number */
+    FIELD_CLIENT_PORT, /* number */
     FIELD_UPSTREAM_ADDRESS,
-    FIELD_UPSTREAM_PORT,    /* number */
+    FIELD_UPSTREAM_PORT, /* number */
     FIELD_USER,
     FIELD_DOMAIN,
     FIELD_MECHANISM,
     FIELD_WORKSTATION,
     FIELD_TARGET_NAME,
-    FIELD_LOGIN,            /* same, mapped … */
-    FIELD_ACCOUNT,          /* who the file server sees */
+    FIELD_LOGIN,   /* same, mapped … */
+    FIELD_ACCOUNT, /* who the file server sees */
     FIELD_SHARE,
     FIELD_COMMAND,
-    FIELD_STATUS,           /* "0xc000006d" */
+    FIELD_STATUS, /* "0xc000006d" */
     FIELD_OFFERED,
     FIELD_CHOSEN,
     FIELD_CLIENT_DIALECT,
@@ -86,10 +88,10 @@ enum event_field {
     FIELD_UPSTREAM_DIALECT,
     FIELD_UPSTREAM_SIGNING,
     FIELD_CLIENT_GUID,
-    FIELD_SESSION,          /* the client's SessionId, "0x…" */
-    FIELD_LINK,             /* number, unique within a worker's life */
-    FIELD_WORKER,           /* number */
-    FIELD_PID,              /* number */
+    FIELD_SESSION, /* the client's SessionId, "0x…" */
+    FIELD_LINK,    /* number, unique within a worker's life */
+    FIELD_WORKER,  /* number */
+    FIELD_PID,     /* number */
     FIELD_COUNT
 };
 

@@ -33,6 +33,9 @@ static const struct event_description descriptions[EVENT_KIND_COUNT] = {
                                  "A client's NEGOTIATE was malformed or contradicted itself."},
     [EVENT_UNSIGNED_REFUSED] = {"unsigned_refused", SEVERITY_WARNING, 3021, SERVER_AUDIT,
                                 "A client's message that must be signed was not."},
+    [EVENT_UNENCRYPTED_REFUSED] = {"unencrypted_refused", SEVERITY_WARNING, 3022, SERVER_AUDIT,
+                                   "A client's message that must be encrypted was not, or a client "
+                                   "cannot encrypt where policy asks for it."},
     [EVENT_BAD_SIGNATURE] = {"bad_signature", SEVERITY_ERROR, 0, NULL,
                              "The signature of a client's message did not verify."},
     [EVENT_LOGIN_REFUSED] = {"login_refused", SEVERITY_WARNING, 551, SERVER_SECURITY,
@@ -65,8 +68,9 @@ static const struct event_description descriptions[EVENT_KIND_COUNT] = {
     [EVENT_UPSTREAM_LOGIN_REFUSED] = {"upstream_login_refused", SEVERITY_WARNING, 0, NULL,
                                       "A file server refused the upstream login of a user that was "
                                       "authenticated here."},
-    [EVENT_UPSTREAM_ENCRYPTION] = {"upstream_encryption", SEVERITY_ERROR, 0, NULL,
-                                   "A file server demands encryption, which is not carried."},
+    [EVENT_UPSTREAM_ENCRYPTION] = {"upstream_encryption", SEVERITY_ERROR, 31999, CLIENT_AUDIT,
+                                   "The file server or policy demands encryption that one of the "
+                                   "legs cannot do."},
     [EVENT_VALIDATE_MISMATCH] = {"validate_mismatch", SEVERITY_ERROR, 0, NULL,
                                  "What the two ends negotiated is not what each of them sent: "
                                  "somebody changed it on the way."},
@@ -77,6 +81,8 @@ static const struct event_description descriptions[EVENT_KIND_COUNT] = {
                                "request."},
     [EVENT_IDENTITY_CHANGED] = {"identity_changed", SEVERITY_ERROR, 0, NULL,
                                 "A session tried to become somebody else by re-authentication."},
+    [EVENT_FOREIGN_SESSION] = {"foreign_session", SEVERITY_WARNING, 0, NULL,
+                               "A client named a session that is somebody else's."},
     [EVENT_BINDING_REFUSED] = {"binding_refused", SEVERITY_NOTICE, 0, NULL,
                                "A client asked to bind a session to a second connection."},
     [EVENT_BYPASS_REFUSED] = {"bypass_refused", SEVERITY_NOTICE, 0, NULL,

@@ -1,6 +1,9 @@
 #include "policy/plain.h"
 
+#include <locale.h>
+#include <pthread.h>
 #include <string.h>
+#include <wctype.h>
 
 static const char replacement[] = "\xef\xbf\xbd"; /* U+FFFD */
 
@@ -89,6 +92,42 @@ bool plain_printable(const char *text)
         at += count;
     }
     return true;
+}
+
+static locale_t unicode;
+static pthread_once_t unicode_once = PTHREAD_ONCE_INIT;
+
+static void make_unicode(void)
+{
+    unicode = newlocale(LC_CTYPE_MASK, "C.UTF-8", (locale_t)0);
+}
+
+/* Up and then down, so that letters with two small or two capital forms become one. */
+static uint32_t fold(uint32_t character)
+{
+    pthread_once(&unicode_once, make_unicode);
+    if (unicode)
+        return (uint32_t)towlower_l(towupper_l((wint_t)character, unicode), unicode);
+    return character >= 'A' && character <= 'Z' ? character + ('a' - 'A') : character;
+}
+
+/* The next character, folded, or the next byte where there is none. */
+static uint32_t take_folded(const char **text)
+{
+    const uint32_t beyond = 0x110000;
+    uint32_t character;
+    size_t count = plain_take(*text, strnlen(*text, 4), &character);
+    uint32_t folded = count ? fold(character) : beyond + (uint8_t)(*text)[0];
+    *text = &(*text)[count ? count : 1];
+    return folded;
+}
+
+bool plain_same(const char *a, const char *b)
+{
+    while (*a && *b)
+        if (take_folded(&a) != take_folded(&b))
+            return false;
+    return *a == *b;
 }
 
 bool plain_number(const char *text, uint64_t *value)

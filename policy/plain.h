@@ -1,6 +1,6 @@
 /*
- * Plain text of unknown origin: what is valid UTF-8, where it may be cut, what may be shown, and what
- * is a number.
+ * Plain text of unknown origin: what is valid UTF-8, where it may be cut, what may be shown, and
+ * what is a number.
  */
 #ifndef COUNTERSIGN_POLICY_PLAIN_H
 #define COUNTERSIGN_POLICY_PLAIN_H
@@ -23,6 +23,10 @@ void plain_clean(const char *text, size_t size, char *to);
 
 /* Valid, and without control characters and the invisible ones that change the order of others. */
 bool plain_printable(const char *text);
+
+/* True when the two are the same without regard to case, in any script; bytes that are no UTF-8 are
+ * only like themselves. Letters that some system takes for the same count as the same. */
+bool plain_same(const char *a, const char *b);
 
 /* Reads a decimal number without sign, spaces or leading zeros that fits 64 bits. */
 bool plain_number(const char *text, uint64_t *value);

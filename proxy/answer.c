@@ -22,14 +22,22 @@ uint16_t answer_credits(struct link *link, uint32_t wanted)
     return credit_window_grant(window, grant);
 }
 
-uint8_t *answer_start(struct link *link, struct session *session, const struct smb2_header *request,
-                      uint32_t status, size_t body, struct writer *writer)
+bool answer_start(struct answer *answer, struct link *link, struct session *session,
+                  const struct smb2_header *request, uint32_t status, size_t body)
 {
     size_t room = SMB2_HEADER_SIZE + body;
-    uint8_t *message = stream_own(&link->client.stream, room);
-    if (!message) {
+    bool keyed = session && session->client_signer;
+    *answer = (struct answer){
+        .link = link,
+        .session = session,
+        .close = keyed && request->command != SMB2_SESSION_SETUP,
+        .encrypt = keyed && (request->encrypted ||
+                             (session->client_encrypts && request->command != SMB2_SESSION_SETUP)),
+        .message = stream_own(&link->client.stream, room),
+    };
+    if (!answer->message) {
         link_end(link, END_MEMORY);
-        return NULL;
+        return false;
     }
     struct smb2_header header = {
         .credit_charge = link->client.dialect >= SMB_2_1 ? request->credit_charge : 0,
@@ -42,61 +50,51 @@ uint8_t *answer_start(struct link *link, struct session *session, const struct s
         .tree_id = request->tree_id,
         .session_id = session ? session->client_id : request->session_id,
     };
-    if (session && session->client_signer && request->command != SMB2_SESSION_SETUP)
-        header.flags |= SMB2_FLAGS_SIGNED;
-    *writer = writer_over(message, room);
-    smb2_header_write(writer, &header);
-    return message;
+    answer->writer = writer_over(answer->message, room);
+    smb2_header_write(&answer->writer, &header);
+    return true;
 }
 
-void answer_send(struct link *link, struct session *session, uint8_t *message,
-                 struct writer *writer)
+void answer_send(struct answer *answer)
 {
-    struct smb2_header header;
-    if (!writer_done(writer) || !smb2_header_read(writer_span(writer), &header)) {
+    struct link *link = answer->link;
+    size_t size = writer_size(&answer->writer);
+    bool closes = answer->close || answer->encrypt;
+    if (!writer_done(&answer->writer)) {
         link_end(link, END_MEMORY);
         return;
     }
-    if (header.flags & SMB2_FLAGS_SIGNED &&
-        !signer_sign(session->client_signer, message, writer_size(writer))) {
-        link_end(link, END_CLIENT_PROTOCOL);
-        return;
-    }
-    link_send_own(&link->client, message, writer_size(writer));
+    if (!closes ||
+        seal_close(&link->client, answer->session, answer->message, size, answer->encrypt))
+        seal_send_own(&link->client, answer->session, answer->message, size, answer->encrypt);
 }
 
 void answer_error(struct link *link, struct session *session, const struct smb2_header *request,
                   uint32_t status)
 {
-    struct writer writer;
-    uint8_t *message = answer_start(link, session, request, status, 16, &writer);
-    if (!message)
+    struct answer answer;
+    if (!answer_start(&answer, link, session, request, status, 16))
         return;
-    error_body_write(&writer);
-    answer_send(link, session, message, &writer);
+    error_body_write(&answer.writer);
+    answer_send(&answer);
 }
 
 void answer_no_session(struct link *link, const struct smb2_message *request)
 {
     struct signer *signer = link_ended_signer(link, request->header.session_id);
-    struct writer writer;
-    uint8_t *message =
-        answer_start(link, NULL, &request->header, STATUS_USER_SESSION_DELETED, 16, &writer);
-    if (!message)
+    struct answer answer;
+    if (!answer_start(&answer, link, NULL, &request->header, STATUS_USER_SESSION_DELETED, 16))
         return;
-    error_body_write(&writer);
-    if (!writer_done(&writer)) {
-        link_end(link, END_MEMORY);
-        return;
-    }
+    error_body_write(&answer.writer);
     if (request->header.flags & SMB2_FLAGS_SIGNED) {
-        smb2_set_flags(message, SMB2_FLAGS_SERVER_TO_REDIR | SMB2_FLAGS_SIGNED);
-        if (signer && !signer_sign(signer, message, writer_size(&writer))) {
+        smb2_set_flags(answer.message, SMB2_FLAGS_SERVER_TO_REDIR | SMB2_FLAGS_SIGNED);
+        if (signer && !signer_sign(signer, answer.message, writer_size(&answer.writer))) {
             link_end(link, END_CLIENT_PROTOCOL);
             return;
         }
         if (!signer)
-            memcpy(message + SIGNATURE_OFFSET, request->at + SIGNATURE_OFFSET, SIGNATURE_SIZE);
+            memcpy(answer.message + SIGNATURE_OFFSET, request->at + SIGNATURE_OFFSET,
+                   SIGNATURE_SIZE);
     }
-    link_send_own(&link->client, message, writer_size(&writer));
+    answer_send(&answer);
 }

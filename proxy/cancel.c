@@ -38,11 +38,10 @@ void cancel_forward(struct link *link, struct session *session, const struct smb
     struct writer writer = writer_over(message, SMB2_HEADER_SIZE + 4);
     smb2_header_write(&writer, &header);
     empty_body_write(&writer);
+    bool encrypt = pending->upstream_encrypts;
     if (!writer_done(&writer) ||
-        !signer_sign(session->upstream_signer, message, writer_size(&writer))) {
-        link_end(link, END_CLIENT_PROTOCOL);
+        !seal_close(&link->server, session, message, writer_size(&writer), encrypt))
         return;
-    }
     pending->cancelled = true;
-    link_send_own(&link->server, message, writer_size(&writer));
+    seal_send_own(&link->server, session, message, writer_size(&writer), encrypt);
 }

@@ -17,6 +17,7 @@ static struct smb2_header setup_request(const struct session *session)
         .credits = session->setup_credits,
         .message_id = session->setup_message_id,
         .session_id = session->client_id,
+        .encrypted = session->setup_encrypted,
     };
 }
 
@@ -26,26 +27,26 @@ static void respond(struct session *session, uint32_t status, struct span token,
     struct link *link = session->link;
     struct smb2_header request = setup_request(session);
     struct session_setup_response body = {.token = token};
-    struct writer writer;
+    struct answer answer;
+    if (status == STATUS_SUCCESS && session->client_encrypts)
+        body.session_flags = SMB2_SESSION_FLAG_ENCRYPT_DATA;
     session->setup_waiting = false;
-    uint8_t *message = answer_start(link, session, &request, status, 16 + token.size, &writer);
-    if (!message)
+    if (!answer_start(&answer, link, session, &request, status, 16 + token.size))
         return;
-    session_setup_response_write(&writer, &body);
-    if (!writer_done(&writer)) {
+    answer.close = sign;
+    session_setup_response_write(&answer.writer, &body);
+    if (!writer_done(&answer.writer)) {
         link_end(link, END_MEMORY);
         return;
     }
-    if (sign)
-        smb2_set_flags(message, SMB2_FLAGS_SERVER_TO_REDIR | SMB2_FLAGS_SIGNED);
     /* The final response is not part of the hash that its own key depends on. */
     if (status == STATUS_MORE_PROCESSING_REQUIRED && link->client.dialect == SMB_3_1_1 &&
         session->state == SESSION_AUTHENTICATING &&
-        !preauth_add(&session->client_preauth, writer_span(&writer))) {
+        !preauth_add(&session->client_preauth, writer_span(&answer.writer))) {
         link_end(link, END_MEMORY);
         return;
     }
-    answer_send(link, session, message, &writer);
+    answer_send(&answer);
 }
 
 static void refuse_setup(struct link *link, const struct smb2_header *request, uint32_t status)
@@ -59,12 +60,11 @@ void client_login_failed(struct session *session, uint32_t status)
     struct smb2_header request = setup_request(session);
     bool renewal = session->state == SESSION_RENEWING;
     if (session->setup_waiting && renewal) {
-        struct writer writer;
-        uint8_t *message = answer_start(link, session, &request, status, 16, &writer);
-        if (message) {
-            smb2_set_flags(message, SMB2_FLAGS_SERVER_TO_REDIR | SMB2_FLAGS_SIGNED);
-            error_body_write(&writer);
-            answer_send(link, session, message, &writer);
+        struct answer answer;
+        if (answer_start(&answer, link, session, &request, status, 16)) {
+            answer.close = true;
+            error_body_write(&answer.writer);
+            answer_send(&answer);
         }
     } else if (session->setup_waiting) {
         refuse_setup(link, &request, status);
@@ -95,6 +95,8 @@ static struct session *begin_session(struct link *link, const struct smb2_header
 static bool renewal_is_signed(struct link *link, struct session *session,
                               const struct smb2_message *message)
 {
+    if (message->header.encrypted)
+        return true;
     if (!(message->header.flags & SMB2_FLAGS_SIGNED)) {
         link_refuse(link, END_UNSIGNED, EVENT_UNSIGNED_REFUSED, LEG_CLIENT, "session_setup");
         return false;
@@ -162,6 +164,9 @@ void client_session_setup(struct link *link, struct smb2_message *message)
     session->setup_message_id = header->message_id;
     session->setup_credits = header->credits;
     session->setup_waiting = true;
+    session->setup_encrypted = header->encrypted;
+    if (session->state == SESSION_AUTHENTICATING)
+        session->previous_id = body.previous_session_id;
     if (session->state == SESSION_AUTHENTICATING && link->client.dialect == SMB_3_1_1 &&
         !preauth_add(&session->client_preauth, (struct span){message->at, message->size})) {
         link_end(link, END_MEMORY);
@@ -188,9 +193,16 @@ static bool derive_client_keys(struct session *session, const struct session_key
     struct session_keys keys;
     const struct leg *leg = &session->link->client;
     bool derived =
-        session_keys_derive(leg->dialect, CIPHER_NONE, key, &session->client_preauth, &keys);
+        session_keys_derive(leg->dialect, leg->cipher, key, &session->client_preauth, &keys);
     if (derived)
         session->client_signer = signer_new(leg->signing, keys.signing);
+    if (derived && leg->cipher) {
+        session->client_open =
+            sealer_new(leg->cipher, keys.client_to_server, session->client_id, false);
+        session->client_seal =
+            sealer_new(leg->cipher, keys.server_to_client, session->client_id, true);
+        derived = session->client_open && session->client_seal;
+    }
     session_keys_wipe(&keys);
     return derived && session->client_signer;
 }
@@ -238,6 +250,21 @@ void client_login_proven(struct session *session, const struct keeper_proven *re
     memcpy(session->handle, reply->handle, sizeof session->handle);
     report_absences(session, &reply->identity);
     session->state = SESSION_LOGGING_IN;
+    if (session->previous_id && worker_find_previous(session, session->previous_id))
+        session->step = STEP_DIRECTORY;
+    else
+        upstream_login_start(session);
+}
+
+/* Only an identity's own previous session is ended for it; of anybody else's the file server hears
+ * nothing (MS-SMB2 3.3.5.5.3). */
+void client_login_previous(struct session *session, enum directory_answer answer,
+                           uint64_t upstream_id)
+{
+    if (answer == DIRECTORY_OTHER)
+        report_event(EVENT_FOREIGN_SESSION, session->link, session, LEG_CLIENT,
+                     "previous_session_of_another", "refused");
+    session->upstream_previous_id = upstream_id;
     upstream_login_start(session);
 }
 
@@ -294,6 +321,7 @@ void client_login_done(struct session *session)
 {
     struct link *link = session->link;
     report_event(EVENT_LOGIN, link, session, LEG_CLIENT, NULL, "allowed");
+    worker_enter_session(session);
     if (link->sessions_valid++ == 0)
         link_deadline(link, 0);
     link->client.stream.frame_max = link->server.stream.frame_max = FRAME_MAX;

@@ -71,6 +71,8 @@ static void send_response(struct link *link, uint16_t dialect, uint64_t message_
         .has_signing = dialect == SMB_3_1_1 && link->offer &&
                        offers_signing(link->offer, (uint16_t)leg->signing),
         .signing = (uint16_t)leg->signing,
+        .has_cipher = dialect == SMB_3_1_1 && leg->cipher,
+        .cipher = leg->cipher,
     };
     memcpy(response.server_guid, leg->server_guid, GUID_SIZE);
     struct smb2_header header = {
@@ -92,7 +94,7 @@ static void send_response(struct link *link, uint16_t dialect, uint64_t message_
         link_end(link, END_MEMORY);
         return;
     }
-    link_send_own(leg, message, writer_size(&writer));
+    seal_send_own(leg, NULL, message, writer_size(&writer), false);
 }
 
 static void send_error(struct link *link, uint64_t message_id, uint32_t status)
@@ -111,7 +113,7 @@ static void send_error(struct link *link, uint64_t message_id, uint32_t status)
     smb2_header_write(&writer, &header);
     error_body_write(&writer);
     if (writer_done(&writer))
-        link_send_own(&link->client, message, writer_size(&writer));
+        seal_send_own(&link->client, NULL, message, writer_size(&writer), false);
 }
 
 void client_negotiate_refuse(struct link *link, uint32_t status)
@@ -177,6 +179,22 @@ static bool choose_signing(const struct link *link, uint16_t dialect,
     return allowed;
 }
 
+/* The listener's first choice among what the client offers; none is no error here. */
+static enum cipher choose_cipher(const struct link *link, uint16_t dialect,
+                                 const struct negotiate_request *offer)
+{
+    const struct config_listener *listener = link->listener;
+    if (listener->encryption == CONFIG_ENCRYPTION_OFF || dialect < SMB_3_0)
+        return CIPHER_NONE;
+    if (dialect < SMB_3_1_1)
+        return offer->capabilities & SMB2_GLOBAL_CAP_ENCRYPTION ? CIPHER_AES_128_CCM : CIPHER_NONE;
+    for (unsigned i = 0; i < listener->ciphers_count; i++)
+        for (unsigned j = 0; offer->has_encryption && j < offer->ciphers_count; j++)
+            if (offer->ciphers[j] == (uint16_t)listener->ciphers[i])
+                return (enum cipher)listener->ciphers[i];
+    return CIPHER_NONE;
+}
+
 /* Keeps what VALIDATE_NEGOTIATE_INFO will ask about. */
 static void remember_offer(struct leg *leg, const struct negotiate_request *offer)
 {
@@ -235,7 +253,14 @@ static void read_smb2_offer(struct link *link, struct span message,
                "no_common_signing", dialects);
         return;
     }
+    link->client.cipher = (uint16_t)choose_cipher(link, link->client_choice, offer);
+    if (link->listener->encryption == CONFIG_ENCRYPTION_REQUIRED && !link->client.cipher) {
+        refuse(link, header->message_id, STATUS_ACCESS_DENIED, EVENT_UNENCRYPTED_REFUSED,
+               "client_cannot_encrypt", dialects);
+        return;
+    }
     preauth_start(&link->client.preauth);
+
     if (link->client_choice == SMB_3_1_1 && !preauth_add(&link->client.preauth, message)) {
         link_end(link, END_MEMORY);
         return;
@@ -256,6 +281,9 @@ static void read_smb1_offer(struct link *link, struct span frame)
         reason = "multi_protocol";
     else if (offer == SMB1_OFFER_2_002 && link->listener->min_dialect > CONFIG_SMB_2_0_2)
         reason = "dialect_below_minimum";
+    if (!reason && link->listener->encryption == CONFIG_ENCRYPTION_REQUIRED &&
+        offer == SMB1_OFFER_2_002)
+        reason = "client_cannot_encrypt";
     if (reason) {
         /* We have no SMB1 to answer with (MS-SMB2 3.3.5.3.2). */
         struct report report;
@@ -319,6 +347,9 @@ static void choose_capabilities(struct link *link)
     if (client->dialect >= SMB_3_0 && server->dialect >= SMB_3_0)
         carried |= SMB2_GLOBAL_CAP_DIRECTORY_LEASING & client->client_capabilities;
     client->server_capabilities = carried & server->server_capabilities;
+    /* Each leg encrypts for itself; at 3.1.1 a context says so. */
+    if (client->cipher && client->dialect < SMB_3_1_1)
+        client->server_capabilities |= SMB2_GLOBAL_CAP_ENCRYPTION;
     uint32_t most = client->server_capabilities & SMB2_GLOBAL_CAP_LARGE_MTU
                         ? SIZE_MAX_CARRIED
                         : SIZE_WITHOUT_LARGE_MTU;

@@ -81,11 +81,10 @@ static struct verdict decide_ioctl(struct link *link, struct session *session,
 static struct verdict decide_echo(struct link *link, struct session *session,
                                   struct smb2_message *message)
 {
-    struct writer writer;
-    uint8_t *answer = answer_start(link, session, &message->header, STATUS_SUCCESS, 4, &writer);
-    if (answer) {
-        empty_body_write(&writer);
-        answer_send(link, session, answer, &writer);
+    struct answer answer;
+    if (answer_start(&answer, link, session, &message->header, STATUS_SUCCESS, 4)) {
+        empty_body_write(&answer.writer);
+        answer_send(&answer);
     }
     return answered;
 }

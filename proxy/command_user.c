@@ -8,7 +8,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <getopt.h>
-#include <grp.h>
 #include <openssl/crypto.h>
 #include <pwd.h>
 #include <stdio.h>
@@ -38,11 +37,12 @@ static bool complain(const char *what, const char *text)
     return false;
 }
 
-static bool complain_of_file(const char *path, const struct credentials_error *error)
+/* `line` is 0 where the file as a whole is wrong. */
+static bool complain_at(const char *path, unsigned line, const char *text)
 {
-    if (!error->line)
-        return complain(path, error->text);
-    fprintf(stderr, "countersign user: %s:%u: %s\n", path, error->line, error->text);
+    if (line == 0)
+        return complain(path, text);
+    fprintf(stderr, "countersign user: %s:%u: %s\n", path, line, text);
     return false;
 }
 
@@ -66,10 +66,8 @@ static bool file_from_config(const char *path, struct user_file *file)
 {
     struct config_error error;
     struct config *config = config_read(path, &error);
-    if (!config) {
-        fprintf(stderr, "countersign user: %s:%u: %s\n", path, error.line, error.text);
-        return false;
-    }
+    if (!config)
+        return complain_at(path, error.line, error.text);
     bool ok = config->credentials != NULL || complain(path, "it names no 'credentials' file");
     if (ok && geteuid() == 0 && config->users.keeper)
         ok = give_to_keeper(config->users.keeper, file);
@@ -129,7 +127,7 @@ static bool user_add(const struct request *request, const struct user_file *file
     bool ok = read_hash(request->mapped ? request->target : name, nt_hash);
     if (ok && !credentials_add(file->path, kind, name, request->target, nt_hash, file->owner,
                                file->group, &error))
-        ok = complain_of_file(file->path, &error);
+        ok = complain_at(file->path, error.line, error.text);
     OPENSSL_cleanse(nt_hash, sizeof nt_hash);
     if (ok)
         printf("%s: %s is in the file now\n", file->path, name);
@@ -144,7 +142,7 @@ static bool user_remove(const struct request *request, const struct user_file *f
     if (!full_name(request, name, sizeof name))
         return false;
     if (!credentials_remove(file->path, kind, name, &error))
-        return complain_of_file(file->path, &error);
+        return complain_at(file->path, error.line, error.text);
     printf("%s: %s is no longer in the file\n", file->path, name);
     return true;
 }
@@ -165,7 +163,7 @@ static bool user_list(const struct request *request, const struct user_file *fil
     struct credentials *credentials = credentials_read(file->path, file->owner, &error);
     (void)request;
     if (!credentials)
-        return complain_of_file(file->path, &error);
+        return complain_at(file->path, error.line, error.text);
     credentials_each(credentials, print_entry, NULL);
     credentials_free(credentials);
     return true;

@@ -71,7 +71,7 @@ static bool replay(struct link *link, const struct handover *handover)
         return false;
     uint8_t *at = buffer->bytes + BUFFER_HEADROOM;
     memcpy(at, handover->negotiate.at, handover->negotiate.size);
-    struct frame frame = {buffer, at, handover->negotiate.size};
+    struct frame frame = {buffer, at, handover->negotiate.size, 0};
     client_negotiate(link, &frame);
     buffer_release(buffer);
     return true;

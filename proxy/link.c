@@ -261,12 +261,6 @@ void link_dial(struct link *link)
     link_end(link, END_UPSTREAM_UNREACHABLE);
 }
 
-void link_send_own(struct leg *leg, uint8_t *message, size_t size)
-{
-    if (!stream_send_own(&leg->stream, message, size))
-        link_end(leg->link, END_MEMORY);
-}
-
 static void report_abandoned(struct table_entry *entry, void *context)
 {
     struct session *session = CONTAINER_OF(entry, struct session, by_client_id);
@@ -281,6 +275,7 @@ static void forget_session(struct table_entry *entry, void *context)
     struct link *link = context;
     table_remove(&link->sessions, entry);
     worker_forget(session);
+    worker_drop_query(session);
     session_free(session);
 }
 

@@ -13,6 +13,7 @@
 #include "policy/config.h"
 #include "policy/event.h"
 #include "proxy/credit.h"
+#include "proxy/directory.h"
 #include "proxy/negotiate.h"
 #include "proxy/pending.h"
 #include "proxy/session.h"
@@ -127,6 +128,7 @@ struct link {
     /* A frame of the client that has to wait for upstream credits; nothing is read meanwhile. */
     struct frame held_frame;
     bool frame_is_held;
+    uint64_t held_session; /* whose TRANSFORM it came in; 0: none */
     bool settling;
 };
 
@@ -151,9 +153,6 @@ void link_deadline(struct link *link, unsigned milliseconds);
 /* Connects upstream; the link goes on in upstream_negotiate.c. */
 void link_dial(struct link *link);
 
-/* Puts a signed, whole message of our own on a leg. `message` came from stream_own(). */
-void link_send_own(struct leg *leg, uint8_t *message, size_t size);
-
 static inline bool link_ended(const struct link *link)
 {
     return link->end != END_NONE;
@@ -176,6 +175,9 @@ void upstream_negotiate_response(struct link *link, struct smb2_message *message
 void client_session_setup(struct link *link, struct smb2_message *message);
 void client_login_continue(struct session *session, const struct keeper_continue *reply);
 void client_login_proven(struct session *session, const struct keeper_proven *reply);
+/* What the session directory said of the client's previous session. */
+void client_login_previous(struct session *session, enum directory_answer answer,
+                           uint64_t upstream_id);
 void client_login_refused(struct session *session, const struct keeper_refused *reply);
 /* The upstream session is up: the client's SUCCESS. */
 void client_login_done(struct session *session);
@@ -200,23 +202,52 @@ void response_frame(struct link *link, struct frame *frame);
 /* Passes on held interim responses whose time has come; arms the timer for the next. */
 void response_release_interims(struct link *link);
 
+/* ---- seal.c: opening and closing messages ---- */
+
+/* Decrypts a frame in place when it is a TRANSFORM of one of the link's sessions, which is then
+ * told in `session`; NULL for a frame that is not encrypted. False with the link ended. */
+MUST_USE bool seal_open(struct leg *leg, struct frame *frame, struct session **session);
+/* True when a part of an encrypted frame is of the frame's own session; false with the link ended.
+ */
+MUST_USE bool seal_same_session(struct leg *leg, const struct session *session,
+                                const struct smb2_header *header);
+/* Signs a message for a leg or, when it is going to be encrypted, makes it unsigned. False with the
+ * link ended. */
+MUST_USE bool seal_close(struct leg *leg, struct session *session, uint8_t *message, size_t size,
+                         bool encrypt);
+/* Queues closed messages that lie in a frame: encrypted, with the session's key, or as they are. */
+void seal_send(struct leg *leg, struct session *session, const struct frame *frame, uint8_t *at,
+               size_t size, bool encrypt);
+/* The same for a message of our own, in room that came from stream_own(). */
+void seal_send_own(struct leg *leg, struct session *session, uint8_t *message, size_t size,
+                   bool encrypt);
+
 /* ---- answer.c: responses of our own to the client ---- */
 
 /* How many credits a response to the client carries; `wanted` is what the request asked for. */
 uint16_t answer_credits(struct link *link, uint32_t wanted);
-/* An error response, signed when `session` has keys and `sign`. */
+/* An error response, closed with the session's key if it has one. */
 void answer_error(struct link *link, struct session *session, const struct smb2_header *request,
                   uint32_t status);
 /* USER_SESSION_DELETED for a request whose session is not here. One that ended here has its answer
  * signed; otherwise there is no key, and the answer bears the request's own signature, if it had
  * one, as servers do it: clients that know a session take no unsigned answer for it. */
 void answer_no_session(struct link *link, const struct smb2_message *request);
-/* Starts a response in `writer` (room for `body` more bytes) with its header; NULL when out of
- * memory (the link has been ended). answer_send() signs and sends it. */
-uint8_t *answer_start(struct link *link, struct session *session, const struct smb2_header *request,
-                      uint32_t status, size_t body, struct writer *writer);
-void answer_send(struct link *link, struct session *session, uint8_t *message,
-                 struct writer *writer);
+
+/* A response in the making. */
+struct answer {
+    struct link *link;
+    struct session *session; /* NULL: none, so the answer is neither signed nor encrypted */
+    uint8_t *message;
+    struct writer writer; /* the header has been written; the body is to follow */
+    bool close; /* sign or encrypt it; a SESSION_SETUP of a session without keys yet is not */
+    bool encrypt;
+};
+/* Starts a response with room for `body` more bytes; false when out of memory (the link has been
+ * ended). answer_send() closes and sends it. */
+MUST_USE bool answer_start(struct answer *answer, struct link *link, struct session *session,
+                           const struct smb2_header *request, uint32_t status, size_t body);
+void answer_send(struct answer *answer);
 
 /* ---- validate.c ---- */
 void validate_answer(struct link *link, struct session *session, struct smb2_message *message);
@@ -232,10 +263,18 @@ void validate_response(struct link *link, struct pending *pending, struct smb2_m
 void cancel_forward(struct link *link, struct session *session, const struct smb2_header *cancel);
 
 /* ---- tree.c: TREE_CONNECT responses ---- */
-/* Looks at and rewrites a TREE_CONNECT response. False when it may not go to the client yet: it was
- * kept and goes out by tree_release(). */
-MUST_USE bool tree_response(struct link *link, struct pending *pending,
-                            struct smb2_message *message);
+enum tree_verdict {
+    TREE_PASS,
+    TREE_HELD,    /* it was kept, and goes out by tree_release() */
+    TREE_REFUSED, /* the client gets ACCESS_DENIED instead */
+};
+/* Looks at and rewrites a TREE_CONNECT response whose header is the client's already. */
+enum tree_verdict tree_response(struct link *link, struct pending *pending,
+                                struct smb2_message *message);
+/* The tree of a session, or NULL. */
+struct tree *session_tree(const struct session *session, uint32_t tree_id);
+/* It has been disconnected. */
+void tree_forget(struct session *session, uint32_t tree_id);
 /* Signs and sends the responses that waited for the validation. */
 void tree_release(struct session *session);
 

@@ -44,13 +44,14 @@ struct pending {
     uint16_t upstream_charge;
     uint16_t client_charge;  /* CreditCharge as the client wrote it */
     uint16_t credits_wanted; /* what the client asked for and has not been granted */
+    bool client_encrypts;    /* the client's answer is encrypted */
+    bool upstream_encrypts;  /* it went upstream encrypted, so its response must come so */
     bool cancelled;          /* a CANCEL has gone upstream: never a second one */
     bool answered; /* we answered the client ourselves; the file server's answer is dropped */
     struct session *session; /* NULL for our NEGOTIATE */
     uint32_t process_id;
     uint32_t tree_id;
-    char *share;                    /* TREE_CONNECT: the path, for the log; owned */
-    uint8_t upstream_signature[16]; /* of the request as sent: some servers echo it */
+    char *share; /* TREE_CONNECT: the path, for the log; owned */
 };
 
 struct pending_table {

@@ -12,6 +12,7 @@
 #include "crypto/channel.h"
 #include "crypto/keeper_message.h"
 #include "policy/audit.h"
+#include "proxy/directory.h"
 
 /* How long the other processes have for their last events, once it is told to stop. */
 static const struct timeval drain_time = {.tv_sec = 1};
@@ -28,6 +29,7 @@ struct peer {
 struct recorder {
     struct event_base *base;
     struct audit *log;
+    struct directory *sessions;
     struct channel *control; /* NULL once the supervisor is gone */
     struct event *deadline;
     LIST_HEAD(, peer) peers;
@@ -74,12 +76,44 @@ static void peer_free(struct peer *peer)
     free(peer);
 }
 
+MUST_USE static bool find_session(struct peer *peer, struct span body)
+{
+    struct directory_entry entry;
+    uint8_t answer[32];
+    uint64_t query, upstream_id;
+    if (!directory_entry_read(body, &query, &entry))
+        return false;
+    enum directory_answer found = directory_find(peer->recorder->sessions, &entry, &upstream_id);
+    struct writer writer = writer_over(answer, sizeof answer);
+    directory_found_write(&writer, query, found, upstream_id);
+    return writer_done(&writer) &&
+           channel_send(peer->channel, RECORDER_SESSION_FOUND, writer_span(&writer), -1);
+}
+
+MUST_USE static bool add_session(struct recorder *recorder, struct span body)
+{
+    struct directory_entry entry;
+    uint64_t query;
+    if (!directory_entry_read(body, &query, &entry))
+        return false;
+    directory_add(recorder->sessions, &entry);
+    return true;
+}
+
 static bool on_peer_message(void *context, uint16_t type, struct span body, int fd)
 {
     struct peer *peer = context;
-    if (fd >= 0)
+    if (fd >= 0) {
         close(fd);
-    return fd < 0 && type == RECORDER_EVENT && take_event(peer->recorder, body, peer);
+        return false;
+    }
+    if (type == RECORDER_EVENT)
+        return take_event(peer->recorder, body, peer);
+    if (peer->role != PEER_WORKER)
+        return false;
+    if (type == RECORDER_SESSION_ADD)
+        return add_session(peer->recorder, body);
+    return type == RECORDER_SESSION_FIND && find_session(peer, body);
 }
 
 static void on_peer_gone(void *context, bool malformed)
@@ -205,9 +239,10 @@ MUST_USE static bool start(struct recorder *recorder, int control_fd)
         close(control_fd);
         return false;
     }
+    recorder->sessions = directory_new(DIRECTORY_MAX);
     recorder->deadline = evtimer_new(recorder->base, on_deadline, recorder);
     recorder->control = channel_new(recorder->base, control_fd, &control_handler, recorder);
-    return recorder->deadline && recorder->control &&
+    return recorder->sessions && recorder->deadline && recorder->control &&
            channel_send(recorder->control, CONTROL_READY, empty, -1);
 }
 
@@ -216,6 +251,7 @@ static void release(struct recorder *recorder)
     while (!LIST_EMPTY(&recorder->peers))
         peer_free(LIST_FIRST(&recorder->peers));
     channel_free(recorder->control);
+    directory_free(recorder->sessions);
     if (recorder->deadline)
         event_free(recorder->deadline);
     if (recorder->base)

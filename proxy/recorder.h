@@ -1,5 +1,6 @@
 /*
- * The recorder: the process that owns the audit log and its counters. It has no network and no secret.
+ * The recorder: the process that owns the audit log and its counters. It has no network and no
+ * secret.
  */
 #ifndef COUNTERSIGN_PROXY_RECORDER_H
 #define COUNTERSIGN_PROXY_RECORDER_H
@@ -9,14 +10,17 @@
 /* Messages to the recorder, beside the control messages of crypto/keeper_message.h. Accepted on the
  * control channel and on every channel that came with CONTROL_PEER. */
 enum recorder_message {
-    RECORDER_EVENT = 64,    /* body: one event packed by event_pack() */
-    RECORDER_COUNTERS = 65, /* empty body, control channel only: write a `counters` event now */
+    RECORDER_EVENT = 64,        /* body: one event packed by event_pack() */
+    RECORDER_COUNTERS = 65,     /* empty body, control channel only: write a `counters` event now */
+    RECORDER_SESSION_ADD = 66,  /* workers only: a session pair is up; see directory.h */
+    RECORDER_SESSION_FIND = 67, /* workers only: answered with … */
+    RECORDER_SESSION_FOUND = 68, /* … from the recorder */
 };
 
 /*
  * Runs until the control channel says CONTROL_STOP or closes; then drains what the other processes
  * have sent, writes the counters and returns the exit status. `log_ready` is an audit log that the
- * caller opened before it gave up its privileges; the recorder closes it. CONTROL_RELOAD opens the
+ * caller opened as the recorder's own user; the recorder closes it. CONTROL_RELOAD opens the
  * file again.
  */
 struct audit;

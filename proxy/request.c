@@ -19,6 +19,8 @@ struct part {
     struct smb2_message message;
     struct session *session;
     struct verdict verdict;
+    const struct tree *tree; /* NULL: none, or not known */
+    bool encrypt;            /* upstream */
 };
 
 /* A worker handles one frame at a time. */
@@ -30,7 +32,7 @@ static void bad_request(struct link *link, const char *reason)
 }
 
 /* Fills parts[]; their number, or 0 with the link ended. */
-static size_t split(struct link *link, struct frame *frame)
+static size_t split(struct link *link, struct frame *frame, const struct session *opened)
 {
     struct chain rest = {frame->at, frame->size};
     size_t count = 0;
@@ -40,7 +42,12 @@ static size_t split(struct link *link, struct frame *frame)
             bad_request(link, "response_from_client");
             return 0;
         }
+        if (opened && !seal_same_session(&link->client, opened, &parts[count].message.header))
+            return 0;
+        parts[count].message.header.encrypted = opened != NULL;
         parts[count].session = NULL;
+        parts[count].tree = NULL;
+        parts[count].encrypt = false;
         parts[count].verdict = (struct verdict){VERDICT_FORWARD, 0};
         if (++count == CHAIN_MAX)
             break;
@@ -76,6 +83,8 @@ static bool verify(struct link *link, struct part *part)
     struct smb2_message *message = &part->message;
     struct report report;
     bool is_signed = message->header.flags & SMB2_FLAGS_SIGNED;
+    if (message->header.encrypted)
+        return true;
     if (is_signed && signer_verify(part->session->client_signer, message->at, message->size)) {
         part->session->client_proved_key = true;
         return true;
@@ -87,6 +96,20 @@ static bool verify(struct link *link, struct part *part)
     report_send(link->worker, &report);
     link_end(link, is_signed ? END_BAD_SIGNATURE : END_UNSIGNED);
     return false;
+}
+
+/* Where a session or share is encrypted, a request that is only signed gets no further (MS-SMB2
+ * 3.3.5.2.9, 3.3.5.2.11). An asynchronous CANCEL names no tree, and carries nothing. */
+static void check_encryption(struct link *link, struct part *part)
+{
+    const struct session *session = part->session;
+    part->encrypt = session->upstream_encrypts || (part->tree && part->tree->upstream_encrypts);
+    if (part->message.header.encrypted || part->message.header.flags & SMB2_FLAGS_ASYNC_COMMAND ||
+        !(session->client_encrypts || (part->tree && part->tree->client_encrypts)))
+        return;
+    report_event(EVENT_UNENCRYPTED_REFUSED, link, session, LEG_CLIENT,
+                 session->client_encrypts ? "session" : "share", "refused");
+    refuse_part(part, STATUS_ACCESS_DENIED);
 }
 
 /* Finds the session of each part and verifies it; false with the link ended. */
@@ -103,6 +126,9 @@ static bool authenticate(struct link *link, size_t count)
         if (part->session && part->session->state >= SESSION_VALID) {
             if (!verify(link, part))
                 return false;
+            part->tree =
+                related && i ? parts[i - 1].tree : session_tree(part->session, header->tree_id);
+            check_encryption(link, part);
             if (part->session->state == SESSION_LOGGING_OFF)
                 refuse_part(part, STATUS_USER_SESSION_DELETED);
         } else if (header->command != SMB2_ECHO || header->session_id) {
@@ -180,6 +206,8 @@ static bool rewrite(struct link *link, struct part *part, bool last_of_run)
     pending->process_id = header->process_id;
     pending->tree_id = header->tree_id;
     pending->share = share_name(link, message);
+    pending->client_encrypts = header->encrypted || part->session->client_encrypts;
+    pending->upstream_encrypts = part->encrypt;
     command_translate(link, message);
     smb2_set_credits(message->at, credits_to_ask(link, header, charge));
     smb2_set_message_id(message->at, id);
@@ -188,12 +216,14 @@ static bool rewrite(struct link *link, struct part *part, bool last_of_run)
         smb2_set_session_id(message->at, part->session->upstream_id);
     if (last_of_run)
         smb2_set_next_command(message->at, 0);
-    if (!signer_sign(part->session->upstream_signer, message->at, message->size)) {
-        link_end(link, END_CLIENT_PROTOCOL);
-        return false;
-    }
-    memcpy(pending->upstream_signature, message->at + SIGNATURE_OFFSET, SIGNATURE_SIZE);
-    return true;
+    return seal_close(&link->server, part->session, message->at, message->size, part->encrypt);
+}
+
+/* Parts that may share a frame: one TRANSFORM is of one session. */
+static bool same_frame(const struct part *first, const struct part *next)
+{
+    return next->verdict.what == VERDICT_FORWARD && next->encrypt == first->encrypt &&
+           (!first->encrypt || next->session == first->session);
 }
 
 /* Queues a run of neighbouring parts as one frame; the number of parts. */
@@ -201,14 +231,13 @@ static size_t forward_run(struct link *link, struct frame *frame, size_t first, 
 {
     uint8_t *start = parts[first].message.at;
     size_t size = 0, i = first;
-    for (; i < count && parts[i].verdict.what == VERDICT_FORWARD; i++) {
-        bool last = i + 1 == count || parts[i + 1].verdict.what != VERDICT_FORWARD;
+    for (; i < count && same_frame(&parts[first], &parts[i]); i++) {
+        bool last = i + 1 == count || !same_frame(&parts[first], &parts[i + 1]);
         size += parts[i].message.size;
         if (!rewrite(link, &parts[i], last))
             return count;
     }
-    if (!stream_send(&link->server.stream, frame->buffer, start, size))
-        link_end(link, END_MEMORY);
+    seal_send(&link->server, parts[first].session, frame, start, size, parts[first].encrypt);
     return i - first;
 }
 
@@ -239,7 +268,7 @@ static void carry_out(struct link *link, struct frame *frame, size_t count)
 
 /* True when the file server's credits do not suffice now: the frame is kept, nothing has been done.
  */
-static bool hold(struct link *link, struct frame *frame, size_t count)
+static bool hold(struct link *link, struct frame *frame, size_t count, const struct session *opened)
 {
     uint32_t needed = 0;
     for (size_t i = 0; i < count; i++)
@@ -252,6 +281,7 @@ static bool hold(struct link *link, struct frame *frame, size_t count)
     }
     if (!link->frame_is_held) {
         link->held_frame = *frame;
+        link->held_session = opened ? opened->client_id : 0;
         buffer_share(frame->buffer);
         link->frame_is_held = true;
     }
@@ -281,12 +311,12 @@ static bool is_foreign(struct link *link, const struct frame *frame)
     return true;
 }
 
-void request_frame(struct link *link, struct frame *frame)
+static void take_frame(struct link *link, struct frame *frame, const struct session *opened)
 {
     if (is_foreign(link, frame))
         return;
-    size_t count = split(link, frame);
-    if (count == 0 || hold(link, frame, count))
+    size_t count = split(link, frame, opened);
+    if (count == 0 || hold(link, frame, count, opened))
         return;
     struct frame taken = *frame;
     buffer_share(taken.buffer);
@@ -302,9 +332,22 @@ void request_frame(struct link *link, struct frame *frame)
     buffer_release(taken.buffer);
 }
 
+void request_frame(struct link *link, struct frame *frame)
+{
+    struct session *opened;
+    if (seal_open(&link->client, frame, &opened))
+        take_frame(link, frame, opened);
+}
+
+/* The frame has been decrypted, if it was encrypted, by a session that may have ended since. */
 void request_retry(struct link *link)
 {
     struct frame frame = link->held_frame;
-    if (link->frame_is_held)
-        request_frame(link, &frame);
+    if (!link->frame_is_held)
+        return;
+    const struct session *opened = link_session(link, link->held_session);
+    if (link->held_session && !opened)
+        unhold(link);
+    else
+        take_frame(link, &frame, opened);
 }

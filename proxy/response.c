@@ -25,10 +25,13 @@ enum response_kind {
 struct part {
     struct smb2_message message;
     struct pending *pending;
+    const struct session *opened; /* whose TRANSFORM it came in; NULL: none */
     enum response_kind kind;
     bool forwarded;          /* goes to the client in place */
+    bool signs;              /* all but breaks */
+    bool encrypt;            /* towards the client */
     bool ends_session;       /* once it has been sent */
-    struct session *session; /* whose key signs it; NULL for a break */
+    struct session *session; /* whose keys close it; may be NULL for a break */
     uint64_t session_id;     /* the client's, of a session to end */
 };
 
@@ -40,7 +43,7 @@ static void bad_response(struct link *link, enum event_kind kind, const char *re
     link_refuse(link, END_UPSTREAM_PROTOCOL, kind, LEG_UPSTREAM, reason);
 }
 
-static size_t split(struct link *link, struct frame *frame)
+static size_t split(struct link *link, struct frame *frame, const struct session *opened)
 {
     struct chain rest = {frame->at, frame->size};
     size_t count = 0;
@@ -50,9 +53,13 @@ static size_t split(struct link *link, struct frame *frame)
             bad_response(link, EVENT_PROTOCOL_ERROR, "request_from_server");
             return 0;
         }
+        if (opened && !seal_same_session(&link->server, opened, &parts[count].message.header))
+            return 0;
+        parts[count].message.header.encrypted = opened != NULL;
+        parts[count].opened = opened;
         parts[count].pending = NULL;
         parts[count].session = NULL;
-        parts[count].forwarded = parts[count].ends_session = false;
+        parts[count].forwarded = parts[count].ends_session = parts[count].encrypt = false;
         if (++count == CHAIN_MAX)
             break;
     }
@@ -63,6 +70,12 @@ static size_t split(struct link *link, struct frame *frame)
     return 0;
 }
 
+static bool other_session(struct link *link)
+{
+    bad_response(link, EVENT_UPSTREAM_FORGED, "response_in_other_session");
+    return false;
+}
+
 /* The signature of a response, with the key of the session that its request was sent in, never that
  * of the SessionId it carries (MS-SMB2 3.2.5.1.3). */
 static bool verify(struct link *link, struct part *part)
@@ -71,7 +84,12 @@ static bool verify(struct link *link, struct part *part)
     const struct session *session = part->pending->session;
     struct report report;
     bool is_signed = message->header.flags & SMB2_FLAGS_SIGNED;
-    if (is_signed && signer_verify(session->upstream_signer, message->at, message->size))
+    const char *reason = is_signed ? "wrong_signature" : "unsigned";
+    if (part->opened)
+        return part->opened == session || other_session(link);
+    if (part->pending->upstream_encrypts)
+        reason = "unencrypted";
+    else if (is_signed && signer_verify(session->upstream_signer, message->at, message->size))
         return true;
     /* Servers that have lost the session have no key for it; the answer ends no more than the pair.
      */
@@ -79,8 +97,7 @@ static bool verify(struct link *link, struct part *part)
         part->kind = RESPONSE_SESSION_GONE;
         return true;
     }
-    report_start(&report, EVENT_UPSTREAM_BAD_SIGNATURE, link, session, LEG_UPSTREAM,
-                 is_signed ? "wrong_signature" : "unsigned");
+    report_start(&report, EVENT_UPSTREAM_BAD_SIGNATURE, link, session, LEG_UPSTREAM, reason);
     report.event.field[FIELD_COMMAND] = smb2_command_name(message->header.command);
     report.event.field[FIELD_VERDICT] = "refused";
     report_status(&report, message->header.status);
@@ -132,7 +149,7 @@ static bool check_part(struct link *link, struct part *part)
     part->pending = pending;
     if (pending->kind != PENDING_FORWARDED) {
         part->kind = RESPONSE_OWN;
-        return true;
+        return pending->kind != PENDING_VALIDATE || verify(link, part);
     }
     if (pending->answered) {
         part->kind = RESPONSE_DROPPED;
@@ -237,7 +254,8 @@ static void send_interim(struct link *link, struct pending *pending)
     smb2_header_write(&writer, &header);
     error_body_write(&writer);
     if (writer_done(&writer))
-        link_send_own(&link->client, message, writer_size(&writer));
+        seal_send_own(&link->client, pending->session, message, writer_size(&writer),
+                      pending->client_encrypts);
 }
 
 void response_release_interims(struct link *link)
@@ -258,16 +276,19 @@ void response_release_interims(struct link *link)
 static void take_break(struct link *link, struct part *part)
 {
     uint64_t id = part->message.header.session_id;
-    if (id) {
-        struct table_entry *entry = table_find(&link->upstream_sessions, id);
-        if (!entry) {
-            report_event(EVENT_UPSTREAM_FORGED, link, NULL, LEG_UPSTREAM, "break_session",
-                         "refused");
-            return;
-        }
-        smb2_set_session_id(part->message.at,
-                            CONTAINER_OF(entry, struct session, by_upstream_id)->client_id);
+    struct table_entry *entry = table_find(&link->upstream_sessions, id);
+    struct session *session = entry ? CONTAINER_OF(entry, struct session, by_upstream_id) : NULL;
+    if (id && !session) {
+        report_event(EVENT_UPSTREAM_FORGED, link, NULL, LEG_UPSTREAM, "break_session", "refused");
+        return;
     }
+    if (session)
+        smb2_set_session_id(part->message.at, session->client_id);
+    else if (part->opened) /* a lease break: it names no session, but came in one */
+        session = link_session(link, part->opened->client_id);
+    part->encrypt = session && session->client_encrypts;
+    part->session = session;
+    part->signs = false;
     smb2_set_flags(part->message.at, SMB2_FLAGS_SERVER_TO_REDIR);
     smb2_clear_signature(part->message.at);
     part->forwarded = true;
@@ -286,13 +307,29 @@ static void rewrite_header(struct link *link, const struct pending *pending,
         put_le32(message->at + 32, pending->process_id);
         smb2_set_tree_id(message->at, pending->tree_id);
     }
-    smb2_set_flags(message->at, flags | SMB2_FLAGS_SIGNED);
+    smb2_set_flags(message->at, flags);
     smb2_set_credit_charge(message->at,
                            link->client.dialect >= SMB_2_1 ? pending->client_charge : 0);
     smb2_set_credits(message->at, answer_credits(link, pending->credits_wanted));
     smb2_set_message_id(message->at, pending->by_client_id.key);
     if (message->header.session_id != SMB2_SESSION_ID_RELATED)
         smb2_set_session_id(message->at, pending->session->client_id);
+}
+
+static void take_tree(struct link *link, struct part *part)
+{
+    struct smb2_message *message = &part->message;
+    enum tree_verdict verdict = tree_response(link, part->pending, message);
+    part->forwarded = verdict != TREE_HELD;
+    if (verdict != TREE_REFUSED)
+        return;
+    /* A TREE_CONNECT response (16 bytes of body) has room for an error's 9. */
+    struct writer writer = writer_over(message->at + SMB2_HEADER_SIZE, 16);
+    error_body_write(&writer);
+    smb2_set_status(message->at, STATUS_ACCESS_DENIED);
+    smb2_set_tree_id(message->at, 0);
+    if (writer_done(&writer) && message->header.next_command == 0)
+        message->size = SMB2_HEADER_SIZE + writer_size(&writer);
 }
 
 /* A verified final response: rewritten, to be signed when its chain is known. */
@@ -304,7 +341,12 @@ static void take_final(struct link *link, struct part *part)
     uint16_t command = pending->command;
     rewrite_header(link, pending, &part->message);
     part->session = session;
-    part->forwarded = command != SMB2_TREE_CONNECT || tree_response(link, pending, &part->message);
+    part->encrypt = pending->client_encrypts;
+    part->signs = part->forwarded = true;
+    if (command == SMB2_TREE_CONNECT)
+        take_tree(link, part);
+    if (command == SMB2_TREE_DISCONNECT && status == STATUS_SUCCESS)
+        tree_forget(session, pending->tree_id);
     part->session_id = session->client_id;
     part->ends_session = status == STATUS_USER_SESSION_DELETED ||
                          (command == SMB2_LOGOFF && status == STATUS_SUCCESS);
@@ -351,30 +393,29 @@ static bool is_foreign(struct link *link, const struct frame *frame)
     return true;
 }
 
-static bool sign_part(struct link *link, struct part *part)
+static bool same_frame(const struct part *first, const struct part *next)
 {
-    if (!part->session ||
-        signer_sign(part->session->client_signer, part->message.at, part->message.size))
-        return true;
-    link_end(link, END_UPSTREAM_PROTOCOL);
-    return false;
+    return next->forwarded && next->encrypt == first->encrypt &&
+           (!first->encrypt || next->session == first->session);
 }
 
-/* Signs and queues a run of neighbouring responses as one frame; the number of parts. Its transport
- * header overwrites the end of the part before it, which went nowhere. */
+/* Closes and queues a run of neighbouring responses as one frame; the number of parts. Its
+ * transport header overwrites the end of the part before it, which went nowhere or went out in a
+ * copy. */
 static size_t forward_run(struct link *link, struct frame *frame, size_t first, size_t count)
 {
-    uint8_t *start = parts[first].message.at;
+    struct part *head = &parts[first];
     size_t size = 0, i = first;
-    for (; i < count && parts[i].forwarded; i++) {
-        if (i + 1 == count || !parts[i + 1].forwarded)
-            smb2_set_next_command(parts[i].message.at, 0);
-        if (!sign_part(link, &parts[i]))
+    for (; i < count && same_frame(head, &parts[i]); i++) {
+        struct part *part = &parts[i];
+        if (i + 1 == count || !same_frame(head, &parts[i + 1]))
+            smb2_set_next_command(part->message.at, 0);
+        if (part->signs && !seal_close(&link->client, part->session, part->message.at,
+                                       part->message.size, part->encrypt))
             return count;
-        size += parts[i].message.size;
+        size += part->message.size;
     }
-    if (!stream_send(&link->client.stream, frame->buffer, start, size))
-        link_end(link, END_MEMORY);
+    seal_send(&link->client, head->session, frame, head->message.at, size, head->encrypt);
     return i - first;
 }
 
@@ -382,22 +423,26 @@ static void end_session(struct link *link, struct part *part)
 {
     /* Two parts of one frame may end the same session. */
     struct session *session = link_session(link, part->session_id);
-    if (!session)
-        return;
     bool by_client = part->kind == RESPONSE_FINAL && part->message.header.command == SMB2_LOGOFF;
-    report_event(EVENT_LOGOFF, link, session, by_client ? LEG_CLIENT : LEG_UPSTREAM,
-                 part->kind == RESPONSE_SESSION_GONE ? "file_server_unverified"
-                 : by_client                         ? "client"
-                                                     : "file_server",
-                 NULL);
-    session_end(session, false);
+    const char *reason = part->kind == RESPONSE_SESSION_GONE ? "file_server_unverified"
+                         : by_client                         ? "client"
+                                                             : "file_server";
+    if (session) {
+        report_event(EVENT_LOGOFF, link, session, by_client ? LEG_CLIENT : LEG_UPSTREAM, reason,
+                     NULL);
+        session_end(session, false);
+    }
+    /* Its end has answered the request for us; this was the file server's answer to it. */
+    if (part->pending)
+        pending_remove(&link->pending, part->pending);
 }
 
 void response_frame(struct link *link, struct frame *frame)
 {
-    if (is_foreign(link, frame))
+    struct session *opened;
+    if (!seal_open(&link->server, frame, &opened) || is_foreign(link, frame))
         return;
-    size_t count = split(link, frame);
+    size_t count = split(link, frame, opened);
     if (count == 0 || !check_all(link, count))
         return;
     for (size_t i = 0; i < count && !link_ended(link); i++)

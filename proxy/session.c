@@ -12,6 +12,7 @@ struct session *session_new(struct link *link)
         return NULL;
     session->link = link;
     session->held_last = &session->held_first;
+    table_init(&session->trees);
     do {
         if (RAND_bytes((uint8_t *)&session->client_id, sizeof session->client_id) != 1) {
             free(session);
@@ -19,6 +20,12 @@ struct session *session_new(struct link *link)
         }
     } while (session->client_id == 0 || session->client_id == SMB2_SESSION_ID_RELATED);
     return session;
+}
+
+static void free_tree(struct table_entry *entry, void *context)
+{
+    table_remove(context, entry);
+    free(CONTAINER_OF(entry, struct tree, by_id));
 }
 
 void session_free(struct session *session)
@@ -32,8 +39,14 @@ void session_free(struct session *session)
         session->held_first = held->next;
         free(held);
     }
+    table_each(&session->trees, free_tree, &session->trees);
+    table_free(&session->trees);
     signer_free(session->client_signer);
     signer_free(session->upstream_signer);
+    sealer_free(session->client_seal);
+    sealer_free(session->client_open);
+    sealer_free(session->upstream_seal);
+    sealer_free(session->upstream_open);
     free(session->identity);
     OPENSSL_cleanse(session, sizeof *session);
     free(session);

@@ -6,6 +6,7 @@
 #define COUNTERSIGN_PROXY_SESSION_H
 
 #include "crypto/keeper_message.h"
+#include "crypto/sealer.h"
 #include "proxy/pending.h"
 #include "proxy/smb2.h"
 
@@ -23,16 +24,25 @@ enum login_step {
     STEP_IDLE,
     STEP_KEEPER_ACCEPT,   /* waits for the keeper about the client's token */
     STEP_CLIENT,          /* waits for the client's next SESSION_SETUP */
+    STEP_DIRECTORY,       /* waits for what the client's previous session was upstream */
     STEP_KEEPER_LOGIN,    /* waits for the keeper's next token for the file server */
     STEP_UPSTREAM_CREDIT, /* has a token for the file server and waits for a credit */
     STEP_UPSTREAM,        /* waits for the file server's SESSION_SETUP response */
     STEP_KEEPER_CONFIRM, /* the file server said SUCCESS; waits for the keeper to check its token */
 };
 
+/* A share that a session is connected to. TreeIds are the file server's on both legs. */
+struct tree {
+    struct table_entry by_id;
+    bool client_encrypts; /* requests on it must be encrypted */
+    bool upstream_encrypts;
+};
+
 /* A response that waits until the upstream leg has been validated (MS-SMB2 3.2.5.5). */
 struct held_response {
     struct held_response *next;
     size_t size;
+    bool encrypt;
     uint8_t message[];
 };
 
@@ -46,19 +56,31 @@ struct kept_token {
 
 struct session {
     struct table_entry by_client_id;
+    struct table_entry by_query;       /* in a table only while query is not 0 */
     struct table_entry by_upstream_id; /* in a table only while upstream_id is not 0 */
     struct link *link;
     uint64_t client_id;
     uint64_t upstream_id;
     enum session_state state;
     enum login_step step;
-    uint64_t attempt; /* at the keeper; 0: none */
+    uint64_t attempt;              /* at the keeper; 0: none */
+    uint64_t query;                /* at the session directory; 0: none */
+    uint64_t previous_id;          /* PreviousSessionId as the client gave it */
+    uint64_t upstream_previous_id; /* the file server's id of that session; 0: none */
 
     struct preauth_hash client_preauth;
     struct preauth_hash upstream_preauth;
     struct session_key upstream_key; /* wiped once the keys are derived */
     struct signer *client_signer;
     struct signer *upstream_signer;
+    /* Where the leg has a cipher; NULL otherwise. */
+    struct sealer *client_seal;
+    struct sealer *client_open;
+    struct sealer *upstream_seal;
+    struct sealer *upstream_open;
+    bool client_encrypts; /* every message of the session on that leg */
+    bool upstream_encrypts;
+    struct table trees; /* struct tree by TreeId */
 
     uint8_t handle[KEEPER_HANDLE_SIZE];
     struct identity *identity; /* NULL until proven */
@@ -70,6 +92,7 @@ struct session {
     uint64_t setup_message_id;
     uint16_t setup_credits;
     bool setup_waiting;
+    bool setup_encrypted;
     struct kept_token final_token;   /* the client's, for when the upstream session is up */
     struct kept_token waiting_token; /* the file server's, while there is no credit */
 

@@ -61,6 +61,7 @@ static void answer_pending(struct session *session)
             .message_id = pending->by_client_id.key,
             .tree_id = pending->tree_id,
             .session_id = session->client_id,
+            .encrypted = pending->client_encrypts,
         };
         pending_answered(&link->pending, pending);
         if (!link_ended(link))
@@ -90,14 +91,17 @@ static void send_logoff(struct session *session)
     struct writer writer = writer_over(message, SMB2_HEADER_SIZE + 4);
     smb2_header_write(&writer, &header);
     empty_body_write(&writer);
-    if (!pending || !writer_done(&writer) ||
-        !signer_sign(session->upstream_signer, message, writer_size(&writer))) {
+    if (!pending || !writer_done(&writer)) {
         link_end(link, END_MEMORY);
         return;
     }
+    if (!seal_close(&link->server, session, message, writer_size(&writer),
+                    session->upstream_encrypts))
+        return;
     pending->command = SMB2_LOGOFF;
     pending->upstream_charge = 1;
-    link_send_own(&link->server, message, writer_size(&writer));
+    seal_send_own(&link->server, session, message, writer_size(&writer),
+                  session->upstream_encrypts);
 }
 
 static void stop_waiting(struct session *session)
@@ -122,6 +126,7 @@ void session_end(struct session *session, bool log_off)
             pending_remove(&link->pending, session->pending_first);
     }
     worker_forget(session);
+    worker_drop_query(session);
     stop_waiting(session);
     table_remove(&link->sessions, &session->by_client_id);
     if (session->upstream_id)

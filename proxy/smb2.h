@@ -115,6 +115,7 @@ struct smb2_header {
     uint32_t process_id;
     uint32_t tree_id;
     uint64_t session_id;
+    bool encrypted; /* not on the wire: it came inside a TRANSFORM */
 };
 
 /* One message of a chain: its bytes from header to the padding before the next one. */

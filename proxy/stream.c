@@ -110,7 +110,8 @@ static bool take_frames(struct stream *stream)
             return true;
         stream->in_start += size;
         stream->last_frame = size;
-        struct frame frame = {stream->in, at + FRAME_HEAD_SIZE, size - FRAME_HEAD_SIZE};
+        size_t headroom = at == stream->in->bytes + BUFFER_HEADROOM ? BUFFER_HEADROOM : 0;
+        struct frame frame = {stream->in, at + FRAME_HEAD_SIZE, size - FRAME_HEAD_SIZE, headroom};
         if (!stream->handler->frame(stream->context, &frame)) {
             stream_read(stream, false);
             return false;

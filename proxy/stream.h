@@ -23,6 +23,7 @@ struct frame {
     struct buffer *buffer;
     uint8_t *at;
     size_t size;
+    size_t headroom; /* bytes before the transport header that are nobody else's */
 };
 
 enum stream_end {

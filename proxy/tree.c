@@ -18,18 +18,35 @@ static void report_tree(struct link *link, const struct pending *pending, uint32
     report_send(link->worker, &report);
 }
 
-static void withhold(struct smb2_message *message, const struct tree_connect_response *body)
+/* Only what is carried; and encryption where the file server or our own rule for the share asks for
+ * it: its demand holds on both legs. False when that cannot be. */
+static bool rewrite(struct link *link, struct smb2_message *message, struct tree *tree,
+                    const struct tree_connect_response *body, const char *share)
 {
-    const uint32_t flags = SMB2_SHAREFLAG_DFS | SMB2_SHAREFLAG_DFS_ROOT;
+    const uint32_t withheld =
+        SMB2_SHAREFLAG_DFS | SMB2_SHAREFLAG_DFS_ROOT | SMB2_SHAREFLAG_ENCRYPT_DATA;
     const uint32_t capabilities = SMB2_SHARE_CAP_DFS | SMB2_SHARE_CAP_CONTINUOUS_AVAILABILITY |
                                   SMB2_SHARE_CAP_SCALEOUT | SMB2_SHARE_CAP_CLUSTER |
                                   SMB2_SHARE_CAP_ASYMMETRIC | SMB2_SHARE_CAP_REDIRECT_TO_OWNER;
-    tree_connect_response_patch(message->at, body->share_flags & ~flags,
+    bool demanded = body->share_flags & SMB2_SHAREFLAG_ENCRYPT_DATA;
+    tree->upstream_encrypts =
+        demanded || config_share_listed(link->upstream->encrypted_shares,
+                                        link->upstream->encrypted_shares_count, share);
+    tree->client_encrypts =
+        demanded || config_share_listed(link->listener->encrypted_shares,
+                                        link->listener->encrypted_shares_count, share);
+    if ((tree->upstream_encrypts && !link->server.cipher) ||
+        (tree->client_encrypts && !link->client.cipher))
+        return false;
+    tree_connect_response_patch(message->at,
+                                (body->share_flags & ~withheld) |
+                                    (tree->client_encrypts ? SMB2_SHAREFLAG_ENCRYPT_DATA : 0),
                                 body->capabilities & ~capabilities);
+    return true;
 }
 
 /* Keeps a copy; the pending request is gone when it is sent. */
-static void keep(struct session *session, const struct smb2_message *message)
+static void keep(struct session *session, const struct smb2_message *message, bool encrypt)
 {
     struct held_response *held = malloc(sizeof *held + message->size);
     if (!held) {
@@ -38,32 +55,76 @@ static void keep(struct session *session, const struct smb2_message *message)
     }
     held->next = NULL;
     held->size = message->size;
+    held->encrypt = encrypt;
     memcpy(held->message, message->at, message->size);
     smb2_set_next_command(held->message, 0);
     *session->held_last = held;
     session->held_last = &held->next;
 }
 
-bool tree_response(struct link *link, struct pending *pending, struct smb2_message *message)
+struct tree *session_tree(const struct session *session, uint32_t tree_id)
+{
+    struct table_entry *entry = table_find(&session->trees, tree_id);
+    return entry ? CONTAINER_OF(entry, struct tree, by_id) : NULL;
+}
+
+/* Remembers a tree; a TreeId that the file server gives again is a new tree. */
+static struct tree *remember(struct session *session, uint32_t tree_id)
+{
+    struct tree *tree = session_tree(session, tree_id);
+    if (tree)
+        return tree;
+    tree = calloc(1, sizeof *tree);
+    if (tree)
+        table_add(&session->trees, &tree->by_id, tree_id);
+    return tree;
+}
+
+void tree_forget(struct session *session, uint32_t tree_id)
+{
+    struct tree *tree = session_tree(session, tree_id);
+    if (!tree)
+        return;
+    table_remove(&session->trees, &tree->by_id);
+    free(tree);
+}
+
+/* The last part of a UNC path. */
+static const char *share_of(const char *path)
+{
+    const char *slash = path ? strrchr(path, '\\') : NULL;
+    return slash ? slash + 1 : path ? path : "";
+}
+
+enum tree_verdict tree_response(struct link *link, struct pending *pending,
+                                struct smb2_message *message)
 {
     struct session *session = pending->session;
     struct tree_connect_response body;
     uint32_t status = message->header.status;
-    report_tree(link, pending, status);
-    if (status != STATUS_SUCCESS)
-        return true;
-    if (!tree_connect_response_read((struct span){message->at, message->size}, &body)) {
+    if (status != STATUS_SUCCESS) {
+        report_tree(link, pending, status);
+        return TREE_PASS;
+    }
+    struct tree *tree = remember(session, message->header.tree_id);
+    if (!tree || !tree_connect_response_read((struct span){message->at, message->size}, &body)) {
         link_refuse(link, END_UPSTREAM_PROTOCOL, EVENT_PROTOCOL_ERROR, LEG_UPSTREAM,
                     "tree_connect");
-        return false;
+        return TREE_HELD;
     }
-    withhold(message, &body);
+    if (!rewrite(link, message, tree, &body, share_of(pending->share))) {
+        report_event(EVENT_UPSTREAM_ENCRYPTION, link, session, LEG_UPSTREAM, "share", "refused");
+        report_tree(link, pending, STATUS_ACCESS_DENIED);
+        tree_forget(session, message->header.tree_id);
+        return TREE_REFUSED;
+    }
+    report_tree(link, pending, status);
     if (session->validated)
-        return true;
-    keep(session, message);
+        return TREE_PASS;
+    keep(session, message, pending->client_encrypts);
     if (!session->validating)
         validate_start(session, message->header.tree_id);
-    return false;
+    return TREE_HELD;
 }
 
 void tree_release(struct session *session)
@@ -75,12 +136,13 @@ void tree_release(struct session *session)
         if (!session->held_first)
             session->held_last = &session->held_first;
         uint8_t *message = stream_own(&link->client.stream, held->size);
-        if (message)
-            memcpy(message, held->message, held->size);
-        if (message && signer_sign(session->client_signer, message, held->size))
-            link_send_own(&link->client, message, held->size);
-        else
+        if (!message) {
             link_end(link, END_MEMORY);
+        } else {
+            memcpy(message, held->message, held->size);
+            if (seal_close(&link->client, session, message, held->size, held->encrypt))
+                seal_send_own(&link->client, session, message, held->size, held->encrypt);
+        }
         free(held);
     }
 }

@@ -52,6 +52,7 @@ static void send_setup(struct session *session, struct span token)
     };
     struct session_setup_request body = {
         .security_mode = SMB2_NEGOTIATE_SIGNING_ENABLED | SMB2_NEGOTIATE_SIGNING_REQUIRED,
+        .previous_session_id = session->upstream_previous_id,
         .token = token,
     };
     struct writer writer = writer_over(message, room);
@@ -66,7 +67,7 @@ static void send_setup(struct session *session, struct span token)
     pending->command = SMB2_SESSION_SETUP;
     pending->upstream_charge = 1;
     session->step = STEP_UPSTREAM;
-    link_send_own(&link->server, message, writer_size(&writer));
+    seal_send_own(&link->server, NULL, message, writer_size(&writer), false);
 }
 
 /* Sends the token now, or when the file server grants a credit. */
@@ -113,13 +114,37 @@ static bool derive_upstream_keys(struct session *session)
 {
     struct session_keys keys;
     const struct leg *leg = &session->link->server;
-    bool derived = session_keys_derive(leg->dialect, CIPHER_NONE, &session->upstream_key,
+    bool derived = session_keys_derive(leg->dialect, leg->cipher, &session->upstream_key,
                                        &session->upstream_preauth, &keys);
     OPENSSL_cleanse(&session->upstream_key, sizeof session->upstream_key);
     if (derived)
         session->upstream_signer = signer_new(leg->signing, keys.signing);
+    if (derived && leg->cipher) {
+        uint64_t id = session->upstream_id;
+        session->upstream_seal = sealer_new(leg->cipher, keys.client_to_server, id, true);
+        session->upstream_open = sealer_new(leg->cipher, keys.server_to_client, id, false);
+        derived = session->upstream_seal && session->upstream_open;
+    }
     session_keys_wipe(&keys);
     return derived && session->upstream_signer;
+}
+
+/* Who encrypts: what the configuration asks of a leg that can, and what the file server demands;
+ * its demand holds on both legs. NULL, or why it cannot be met. */
+static const char *decide_encryption(struct session *session, bool demanded)
+{
+    const struct link *link = session->link;
+    bool client_can = link->client.cipher != CIPHER_NONE;
+    bool upstream_can = link->server.cipher != CIPHER_NONE;
+    if (demanded && !upstream_can)
+        return "session";
+    if (demanded && !client_can)
+        return "client_cannot_encrypt";
+    session->upstream_encrypts =
+        upstream_can && (demanded || link->upstream->encryption >= CONFIG_ENCRYPTION_IF_OFFERED);
+    session->client_encrypts =
+        client_can && (demanded || link->listener->encryption >= CONFIG_ENCRYPTION_IF_OFFERED);
+    return NULL;
 }
 
 /* The last response proves that the file server knows the key and that nobody changed the
@@ -146,8 +171,10 @@ static void check_final(struct session *session, struct smb2_message *message,
         refuse(session, EVENT_UPSTREAM_BAD_SIGNATURE, "final_response", 0, STATUS_ACCESS_DENIED);
         return;
     }
-    if (body->session_flags & SMB2_SESSION_FLAG_ENCRYPT_DATA) {
-        refuse(session, EVENT_UPSTREAM_ENCRYPTION, "session", 0, STATUS_ACCESS_DENIED);
+    const char *unmet =
+        decide_encryption(session, body->session_flags & SMB2_SESSION_FLAG_ENCRYPT_DATA);
+    if (unmet) {
+        refuse(session, EVENT_UPSTREAM_ENCRYPTION, unmet, 0, STATUS_ACCESS_DENIED);
         return;
     }
     session->step = STEP_KEEPER_CONFIRM;

@@ -23,6 +23,20 @@ static void refuse(struct link *link, enum event_kind kind, const char *reason, 
     link_end(link, END_UPSTREAM_REFUSED);
 }
 
+/* Below 3.1.1 a capability says that AES-128-CCM can be used (MS-SMB2 3.2.4.2.2.2). */
+static void offer_encryption(const struct config_upstream *upstream,
+                             struct negotiate_request *request)
+{
+    if (upstream->encryption == CONFIG_ENCRYPTION_OFF || upstream->max_dialect < CONFIG_SMB_3_0)
+        return;
+    request->capabilities |= SMB2_GLOBAL_CAP_ENCRYPTION;
+    if (upstream->max_dialect != CONFIG_SMB_3_1_1)
+        return;
+    request->has_encryption = true;
+    for (unsigned i = 0; i < upstream->ciphers_count; i++)
+        request->ciphers[request->ciphers_count++] = (uint16_t)upstream->ciphers[i];
+}
+
 static void fill_request(const struct link *link, struct negotiate_request *request)
 {
     static const uint16_t dialects[] = {SMB_2_0_2, SMB_2_1, SMB_3_0, SMB_3_0_2, SMB_3_1_1};
@@ -37,6 +51,7 @@ static void fill_request(const struct link *link, struct negotiate_request *requ
             request->capabilities |=
                 link->client.client_capabilities & SMB2_GLOBAL_CAP_DIRECTORY_LEASING;
     }
+    offer_encryption(upstream, request);
     if (upstream->max_dialect != CONFIG_SMB_3_1_1)
         return;
     request->has_preauth = request->preauth_sha512 = true;
@@ -87,7 +102,7 @@ void upstream_negotiate_start(struct link *link)
     }
     pending->command = SMB2_NEGOTIATE;
     pending->upstream_charge = 1;
-    link_send_own(leg, message, writer_size(&writer));
+    seal_send_own(leg, NULL, message, writer_size(&writer), false);
 }
 
 static bool offered(const struct leg *leg, uint16_t dialect)
@@ -115,6 +130,27 @@ static bool take_signing(struct link *link, const struct negotiate_response *res
     return false;
 }
 
+/* False when the file server chose a cipher that was not offered. */
+static bool take_cipher(struct link *link, const struct negotiate_response *response)
+{
+    const struct config_upstream *upstream = link->upstream;
+    struct leg *leg = &link->server;
+    leg->cipher = CIPHER_NONE;
+    if (upstream->encryption == CONFIG_ENCRYPTION_OFF)
+        return !response->has_cipher;
+    if (leg->dialect == SMB_3_0 || leg->dialect == SMB_3_0_2) {
+        if (response->capabilities & SMB2_GLOBAL_CAP_ENCRYPTION)
+            leg->cipher = CIPHER_AES_128_CCM;
+        return true;
+    }
+    if (leg->dialect != SMB_3_1_1 || !response->has_cipher || response->cipher == CIPHER_NONE)
+        return true;
+    for (unsigned i = 0; i < upstream->ciphers_count; i++)
+        if ((uint16_t)upstream->ciphers[i] == response->cipher)
+            leg->cipher = response->cipher;
+    return leg->cipher == response->cipher;
+}
+
 static void take_response(struct link *link, const struct negotiate_response *response)
 {
     struct leg *leg = &link->server;
@@ -132,8 +168,12 @@ static void take_response(struct link *link, const struct negotiate_response *re
         refuse(link, EVENT_UPSTREAM_REFUSED, "no_preauth_integrity", 0);
         return;
     }
-    if (response->has_cipher && leg->dialect == SMB_3_1_1) {
+    if (!take_cipher(link, response)) {
         refuse(link, EVENT_UPSTREAM_REFUSED, "cipher_not_offered", 0);
+        return;
+    }
+    if (link->upstream->encryption == CONFIG_ENCRYPTION_REQUIRED && !leg->cipher) {
+        refuse(link, EVENT_UPSTREAM_ENCRYPTION, "not_offered", 0);
         return;
     }
     if (!take_signing(link, response)) {

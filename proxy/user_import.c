@@ -15,6 +15,15 @@ struct import {
     size_t skipped;
 };
 
+/* `line` is 0 where the file as a whole is wrong. */
+static void complain_at(const char *path, unsigned line, const char *text)
+{
+    if (line == 0)
+        fprintf(stderr, "countersign user import: %s: %s\n", path, text);
+    else
+        fprintf(stderr, "countersign user import: %s:%u: %s\n", path, line, text);
+}
+
 static bool read_input(int fd, uint8_t *bytes, size_t room, size_t *size)
 {
     *size = 0;
@@ -35,8 +44,8 @@ static bool take_line(struct import *import, const struct smbpasswd_line *line, 
     struct credentials_entry *entry = &import->entries[import->count];
     switch (line->kind) {
     case SMBPASSWD_MALFORMED:
-        fprintf(stderr, "countersign user import: %s:%u: %s; nothing was imported\n", from,
-                line->number, line->why);
+        complain_at(from, line->number, line->why);
+        fprintf(stderr, "countersign user import: nothing was imported\n");
         return false;
     case SMBPASSWD_SKIPPED:
         printf("%s: skipped, %s\n", line->name, line->why);
@@ -75,7 +84,7 @@ static bool store(const struct import *import, const char *path, unsigned owner,
     struct credentials_error error;
     if (import->count > 0 &&
         !credentials_add_all(path, import->entries, import->count, owner, group, &error)) {
-        fprintf(stderr, "countersign user import: %s:%u: %s\n", path, error.line, error.text);
+        complain_at(path, error.line, error.text);
         return false;
     }
     printf("%zu imported into %s, %zu skipped\n", import->count, path, import->skipped);

@@ -48,13 +48,11 @@ void validate_answer(struct link *link, struct session *session, struct smb2_mes
     validate_response_write(&out, &body);
     struct ioctl_response response = {.code = ioctl.code, .output = writer_span(&out)};
     memcpy(response.file_id, ioctl.file_id, FILE_ID_SIZE);
-    struct writer writer;
-    uint8_t *answer =
-        answer_start(link, session, &message->header, STATUS_SUCCESS, 64 + sizeof output, &writer);
-    if (!answer)
+    struct answer answer;
+    if (!answer_start(&answer, link, session, &message->header, STATUS_SUCCESS, 64 + sizeof output))
         return;
-    ioctl_response_write(&writer, &response);
-    answer_send(link, session, answer, &writer);
+    ioctl_response_write(&answer.writer, &response);
+    answer_send(&answer);
 }
 
 /* At 3.1.1 preauth integrity covers the negotiation; below, whenever more was offered. */
@@ -99,6 +97,12 @@ static void write_request(const struct session *session, struct writer *writer, 
     ioctl_request_write(writer, &body);
 }
 
+static bool upstream_encrypts(const struct session *session, uint32_t tree_id)
+{
+    const struct tree *tree = session_tree(session, tree_id);
+    return session->upstream_encrypts || (tree && tree->upstream_encrypts);
+}
+
 void validate_start(struct session *session, uint32_t tree_id)
 {
     enum { ROOM = 256 };
@@ -118,15 +122,19 @@ void validate_start(struct session *session, uint32_t tree_id)
     struct pending *pending = pending_add(&link->pending, PENDING_VALIDATE, id, session);
     struct writer writer = writer_over(message, ROOM);
     write_request(session, &writer, id, tree_id);
-    if (!pending || !writer_done(&writer) ||
-        !signer_sign(session->upstream_signer, message, writer_size(&writer))) {
+    if (!pending || !writer_done(&writer)) {
         link_end(link, END_MEMORY);
         return;
     }
+    pending->upstream_encrypts = upstream_encrypts(session, tree_id);
+    if (!seal_close(&link->server, session, message, writer_size(&writer),
+                    pending->upstream_encrypts))
+        return;
     pending->command = SMB2_IOCTL;
     pending->upstream_charge = 1;
     session->validate_sent = true;
-    link_send_own(&link->server, message, writer_size(&writer));
+    seal_send_own(&link->server, session, message, writer_size(&writer),
+                  pending->upstream_encrypts);
 }
 
 static void resume_one(struct table_entry *entry, void *context)
@@ -170,13 +178,6 @@ void validate_response(struct link *link, struct pending *pending, struct smb2_m
     struct session *session = pending->session;
     uint32_t status = message->header.status;
     pending_remove(&link->pending, pending);
-    if (!(message->header.flags & SMB2_FLAGS_SIGNED) ||
-        !signer_verify(session->upstream_signer, message->at, message->size)) {
-        report_event(EVENT_UPSTREAM_BAD_SIGNATURE, link, session, LEG_UPSTREAM, "validate",
-                     "refused");
-        link_end(link, END_UPSTREAM_SIGNATURE);
-        return;
-    }
     if (status == STATUS_SUCCESS ? !same_answer(&link->server, message) : !is_tolerated(status)) {
         mismatch(link, session, LEG_UPSTREAM,
                  status == STATUS_SUCCESS ? "negotiate_changed" : "validation_refused");

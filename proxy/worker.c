@@ -17,14 +17,10 @@ static bool only_bytes(int fd)
     return fd < 0;
 }
 
-/* Nothing is ever said to a worker by the recorder. */
 static bool on_recorder_message(void *context, uint16_t type, struct span body, int fd)
 {
-    (void)context;
-    (void)type;
-    (void)body;
-    (void)only_bytes(fd);
-    return false;
+    return only_bytes(fd) && type == RECORDER_SESSION_FOUND &&
+           worker_directory_answer(context, body);
 }
 
 static void on_recorder_gone(void *context, bool malformed)
@@ -33,6 +29,7 @@ static void on_recorder_gone(void *context, bool malformed)
     (void)malformed;
     channel_free(worker->recorder);
     worker->recorder = NULL;
+    worker_directory_gone(worker);
 }
 
 static bool on_peer_message(void *context, uint16_t type, struct span body, int fd)
@@ -61,7 +58,8 @@ static bool take_peer(struct worker *worker, const struct control_peer *peer, in
         return true;
     }
     if (peer->role == PEER_RECORDER) {
-        channel_free(worker->recorder);
+        if (worker->recorder)
+            on_recorder_gone(worker, false);
         worker->recorder = channel_new(worker->base, fd, &recorder, worker);
         return true;
     }
@@ -152,6 +150,7 @@ static void finish(struct worker *worker)
     channel_free(worker->control);
     free(worker->peers);
     table_free(&worker->attempts);
+    table_free(&worker->queries);
     table_free(&worker->sources);
     buffer_pool_free(&worker->buffers);
     if (worker->base)
@@ -163,6 +162,7 @@ int worker_run(const struct worker_settings *settings, int control_fd)
     struct worker worker = {.settings = settings, .config = settings->config};
     signal(SIGPIPE, SIG_IGN);
     table_init(&worker.attempts);
+    table_init(&worker.queries);
     table_init(&worker.sources);
     buffer_pool_init(&worker.buffers, (size_t)settings->config->limits.memory << 20);
     bool started = start(&worker, control_fd);

@@ -37,7 +37,9 @@ struct worker {
     uint64_t next_link;
     uint64_t next_attempt;
     struct table attempts; /* struct attempt by number */
-    struct table sources;  /* connections by client address */
+    struct table queries;  /* sessions that wait for the session directory */
+    uint64_t next_query;
+    struct table sources; /* connections by client address */
     uint64_t events_lost;
     bool stopping;
 };
@@ -59,6 +61,18 @@ MUST_USE bool worker_step(struct session *session, struct span token);
 /* The session's attempt, if there is one, is given up. */
 void worker_forget(struct session *session);
 void worker_keeper_channel(struct worker *worker, int fd);
+
+/* ---- worker_directory.c ---- */
+
+/* Tells the session directory of a session pair that is up. */
+void worker_enter_session(struct session *session);
+/* Asks what a client's previous session was upstream; the answer goes to client_login_previous().
+ * False when it cannot be asked. */
+MUST_USE bool worker_find_previous(struct session *session, uint64_t previous);
+void worker_drop_query(struct session *session);
+bool worker_directory_answer(struct worker *worker, struct span body);
+/* The recorder is being restarted: what was asked is not known. */
+void worker_directory_gone(struct worker *worker);
 
 /* ---- handover.c ---- */
 

@@ -11,7 +11,7 @@ ALL_ACCESS = 0x001F01FF
 OPEN, CREATE_NEW, OPEN_IF, OVERWRITE_IF = 1, 2, 3, 5
 DIRECTORY_FILE, DELETE_ON_CLOSE = 0x1, 0x1000
 SHARE_ALL = 7
-OPLOCK_NONE, OPLOCK_EXCLUSIVE, OPLOCK_BATCH = 0, 0x8, 0x9
+OPLOCK_NONE, OPLOCK_LEVEL_2, OPLOCK_BATCH, OPLOCK_LEASE = 0, 0x1, 0x9, 0xFF
 
 INFO_FILE = 1
 FILE_BASIC_INFORMATION, FILE_STANDARD_INFORMATION = 4, 5
@@ -29,11 +29,23 @@ def tree_connect(path):
 
 
 def create(name, access=ALL_ACCESS, disposition=OPEN_IF, options=0, oplock=OPLOCK_NONE,
-           share=SHARE_ALL):
+           share=SHARE_ALL, contexts=b""):
     text = name.encode("utf-16-le")
+    padded = align8(text) or bytes(8)
     fixed = struct.pack("<HBBIQQIIIIIHHII", 57, 0, oplock, 2, 0, 0, access, 0, share, disposition,
-                        options, 64 + 56, len(text), 0, 0)
-    return fixed + (align8(text) or bytes(8))
+                        options, 64 + 56, len(text), 64 + 56 + len(padded) if contexts else 0,
+                        len(contexts))
+    return fixed + padded + contexts
+
+
+def create_context(name, data):
+    """One create context, alone in its list (2.2.13.2)."""
+    return struct.pack("<IHHHHI", 0, 16, len(name), 0, 24, len(data)) + name + bytes(4) + data
+
+
+def lease_context(key, state=0x7):
+    """A request for a lease, version 1 (2.2.13.2.8)."""
+    return create_context(b"RqLs", struct.pack("<16sIIQ", key, state, 0, 0))
 
 
 def close(file_id):
@@ -87,6 +99,10 @@ def set_info(file_id, info, data):
 
 def oplock_acknowledge(file_id, level=OPLOCK_NONE):
     return struct.pack("<HBBI16s", 24, level, 0, 0, file_id)
+
+
+def lease_acknowledge(key, state):
+    return struct.pack("<HHI16sIQ", 36, 0, 0, key, state, 0)
 
 
 def empty():

@@ -103,6 +103,7 @@ class RawClient:
         self.answers = {}       # MessageId → final response that came before it was asked for
         self.interims = []
         self.notifications = []
+        self.credits = 1
 
     def __enter__(self):
         return self
@@ -144,22 +145,25 @@ class RawClient:
 
     # messages
 
-    def message_id(self):
+    def message_id(self, charge):
         number = self.next_id
-        self.next_id += 1
+        self.next_id += max(charge, 1)
+        self.credits -= max(charge, 1)
         return number
 
     def build(self, command, body, session=None, sign_as="right", tree_id=None, message_id=None,
-              session_id=None, flags=0, next_command=0, key=None):
+              session_id=None, flags=0, next_command=0, key=None, async_id=None, credit_charge=None):
         """One request as bytes, signed when its session is established."""
         if session is not None:
             tree_id = session.tree_id if tree_id is None else tree_id
             session_id = session.id if session_id is None else session_id
             key = key or session.key
-        header = Header(command, self.message_id() if message_id is None else message_id,
-                        session_id or 0, (tree_id or 0) << 32 | 0xFEFF, flags=flags, credits=64,
-                        next_command=next_command,
-                        credit_charge=1 if self.negotiated and self.negotiated.dialect > 0x202 else 0)
+        if credit_charge is None:
+            credit_charge = 1 if self.negotiated and self.negotiated.dialect > 0x202 else 0
+        tree = (tree_id or 0) << 32 | 0xFEFF if async_id is None else async_id
+        header = Header(command, self.message_id(credit_charge) if message_id is None else message_id,
+                        session_id or 0, tree, flags=flags, credits=64, next_command=next_command,
+                        credit_charge=credit_charge)
         raw = header.pack() + body
         if next_command:
             raw += bytes(next_command - len(raw))
@@ -191,9 +195,9 @@ class RawClient:
             self._take(self.receive_frame())
         return self.answers.pop(message_id)
 
-    def compound(self, parts, session, related=True):
+    def compound(self, parts, session, related=True, owners=None):
         """Sends one frame of several requests, each (command, body) or (command, body, options), and
-        waits for all their responses."""
+        waits for all their responses. `owners` are their sessions when it is not always the same."""
         built, ids = b"", []
         for index, part in enumerate(parts):
             command, body, options = (*part, {})[:3]
@@ -204,15 +208,29 @@ class RawClient:
                 options.setdefault("tree_id", 0xFFFFFFFF)
             if index < len(parts) - 1:
                 options["next_command"] = (64 + len(body) + 7) & ~7
-            raw = self.build(command, body, session, **options)
+            owner = owners[index] if owners else session
+            raw = self.build(command, body, owner, **options)
             ids.append(smb2.parse_header(raw).message_id)
-            self.waiting[ids[-1]] = session
+            self.waiting[ids[-1]] = owner
             built += raw
         self.send_frame(built)
         return [self.answer(message_id) for message_id in ids]
 
+    def notification(self):
+        """Waits for the next oplock or lease break."""
+        while not self.notifications:
+            self._take(self.receive_frame())
+        return self.notifications.pop(0)
+
+    def interim(self):
+        """Waits for the next interim response."""
+        while not self.interims:
+            self._take(self.receive_frame())
+        return self.interims.pop(0)
+
     def _take(self, frame):
         for message in smb2.split_chain(frame):
+            self.credits += message.credits
             if message.message_id == smb2.BREAK_ID:
                 self.notifications.append(message)
                 continue
@@ -252,6 +270,7 @@ class RawClient:
         self.preauth = preauth_update(preauth_update(bytes(64), request), response)
         self.negotiated = smb2.parse_negotiate_response(response)
         self.algorithm = signing_algorithm(self.negotiated.dialect, self.negotiated.signing)
+        self.credits += smb2.parse_header(response).credits
         return self.negotiated
 
     def login(self, user="alice", password=None, session=None, raw=False, mechanisms=None,

@@ -14,6 +14,7 @@ Knobs
   twice              commands that are answered twice
   interim            "honest": every READ is answered by an interim response first; "forged": an interim
                      response for a request nobody made comes with every READ; "forged break" likewise
+  spoil              a function of a whole response before it is signed: what it returns is signed and sent
   validate           what VALIDATE_NEGOTIATE_INFO is answered: "right", "mismatch", "unsigned", "denied"
 """
 
@@ -42,12 +43,12 @@ class StubServer:
 
     def __init__(self, dialect=0x311, security_mode=3, smb1_only=False, closes=None, silent=None,
                  session_flags=0, login_status=SUCCESS, last_setup="right", unsigned=(), flipped=(),
-                 twice=(), interim=None, validate="right", passwords=None):
+                 twice=(), interim=None, spoil=None, validate="right", passwords=None):
         self.dialect, self.security_mode, self.smb1_only = dialect, security_mode, smb1_only
         self.closes, self.silent = closes, silent
         self.session_flags, self.login_status, self.last_setup = session_flags, login_status, last_setup
         self.unsigned, self.flipped, self.twice = unsigned, flipped, twice
-        self.interim, self.validate = interim, validate
+        self.interim, self.validate, self.spoil = interim, validate, spoil or (lambda raw: raw)
         self.passwords = USERS if passwords is None else passwords
         self.address = new_address()
         self.port = free_port(self.address)
@@ -119,6 +120,8 @@ class Conversation:
             if self.stub.smb1_only:
                 self._send(b"\xffSMB\x72" + struct.pack("<I", 0) + b"\x98" + bytes(22) + b"\0\0\0")
                 continue
+            if not smb2.is_smb2(frame):
+                return
             for message in smb2.split_chain(frame):
                 self.stub.requests.append(message)
                 self.silent = self.silent or self.stub.silent == message.command
@@ -145,11 +148,11 @@ class Conversation:
         self.client.sendall(struct.pack(">I", len(raw)) + raw)
 
     def _response(self, request, body, status=SUCCESS, session_id=None, tree=None, flags=0):
-        return Header(request.command, request.message_id,
-                      request.session_id if session_id is None else session_id,
-                      request.tree if tree is None else tree, status, RESPONSE | flags,
-                      credits=max(1, min(request.credits, 64)),
-                      credit_charge=request.credit_charge).pack() + body
+        header = Header(request.command, request.message_id,
+                        request.session_id if session_id is None else session_id,
+                        request.tree if tree is None else tree, status, RESPONSE | flags,
+                        credits=max(1, min(request.credits, 64)), credit_charge=request.credit_charge)
+        return self.stub.spoil(header.pack() + body)
 
     def _answer(self, request, key, body=ERROR_BODY, status=SUCCESS, **options):
         """A signed response, or what the knobs make of it."""
@@ -272,7 +275,7 @@ class Conversation:
         if self.stub.validate == "denied":
             self._answer(message, key, status=smb2.ACCESS_DENIED)
             return
-        dialect = 0x210 if self.stub.validate == "mismatch" else self.dialect
+        dialect = 0x202 if self.stub.validate == "mismatch" else self.dialect
         output = struct.pack("<I16sHH", self._capabilities(self.dialect), self.stub.guid,
                              self.stub.security_mode, dialect)
         body = struct.pack("<HHI16sIIIIII", 49, 0, code, bodies.NO_FILE, 112, 0, 112, len(output), 0,

@@ -75,7 +75,8 @@ def test_changed_request_with_the_old_signature(rig, dialect, at):
         raw[at] ^= 0x01
         stage.client.send_frame(bytes(raw))
         assert stage.client.ends() and not stage.client.answers
-        rig.proxy.wait_event("bad_signature", leg="client")
+        # Another MessageId is out of sequence before anything else about it matters.
+        rig.proxy.wait_event("protocol_error" if at == 24 else "bad_signature", leg="client")
         assert requests_of(rig, smb2.WRITE) == 1
 
 
@@ -194,7 +195,7 @@ def test_forged_session_deleted_ends_only_that_session(rig):
         stage.session.ended = True
         answer = stage.session.ask(smb2.READ, stage.body(smb2.READ))
         assert answer.status == smb2.USER_SESSION_DELETED
-        rig.proxy.wait_event("upstream_bad_signature")
+        rig.proxy.wait_event("logoff", leg="upstream", user="alice", reason="file_server_unverified")
 
 
 def test_replayed_request_is_not_carried_twice(rig):

@@ -109,8 +109,8 @@ BEFORE_A_SESSION = {
     "SMB1 only": (dict(smb1_only=True), "upstream_smb1_only", {}),
     "login refused": (dict(login_status=smb2.LOGON_FAILURE), "upstream_login_refused",
                       {"status": "0xc000006d"}),
-    "closes at once": (dict(closes="accept"), "upstream_unreachable", {}),
-    "closes at NEGOTIATE": (dict(closes=smb2.NEGOTIATE), "upstream_unreachable", {}),
+    "closes at once": (dict(closes="accept"), "upstream_refused", {}),
+    "closes at NEGOTIATE": (dict(closes=smb2.NEGOTIATE), "upstream_refused", {}),
     "never answers": (dict(silent="accept"), "upstream_unreachable", {}),
 }
 
@@ -147,9 +147,8 @@ def test_validate_negotiate_that_does_not_fit(dialect, answer):
     with Stubbed(dialect=dialect, validate=answer) as case:
         with pytest.raises(NOT_SERVED):
             case.use()
-        expected = {"mismatch": "validate_mismatch", "unsigned": "upstream_no_signing"}[answer]
-        events = wait_for_one_of(case.proxy, "validate_mismatch", expected)
-        assert events[0]["leg"] == "upstream"
+        event = {"mismatch": "validate_mismatch", "unsigned": "upstream_bad_signature"}[answer]
+        case.proxy.wait_event(event, leg="upstream", verdict="refused")
         assert smb2.CREATE not in case.stub.commands()
 
 

@@ -63,7 +63,7 @@ static void the_challenge(void **state)
     attempt_free(attempt);
 }
 
-/* Clients without a MIC as they are in the field (docs: the default must let them in). */
+/* Clients as they are in the field, some without a MIC: the default policy must let them all in. */
 static void real_clients(void **state)
 {
     (void)state;
@@ -223,6 +223,23 @@ static void garbage(void **state)
         assert_int_equal(attempt->lookup.calls, 0);
         attempt_free(attempt);
     }
+}
+
+/* Too much, no room, no name. */
+static void limits(void **state)
+{
+    (void)state;
+    /* a good first token with more behind it than a token may have */
+    for (int more = 0; more < 2; more++) {
+        static uint8_t long_token[TOKEN_MAX + 1];
+        struct attempt *attempt = modern(LIST_NTLM);
+        struct span reply, none = {NULL, 0};
+        struct span token = wrap(attempt, true, peer_negotiate(&attempt->peer), none);
+        memcpy(long_token, token.at, token.size);
+        assert_int_equal(step(attempt, (struct span){long_token, TOKEN_MAX + (size_t)more}, &reply),
+                         more ? STEP_REFUSED : STEP_CONTINUE);
+        attempt_free(attempt);
+    }
     /* no room for the reply */
     struct attempt *attempt = modern(NULL);
     uint8_t small[16];
@@ -232,6 +249,10 @@ static void garbage(void **state)
                      STEP_REFUSED);
     assert_int_equal(acceptor_refusal(attempt->acceptor), REFUSAL_INTERNAL);
     attempt_free(attempt);
+    /* a policy without a name to give */
+    attempt = modern(NULL);
+    attempt->policy.netbios_name = NULL;
+    expect(attempt, REFUSAL_INTERNAL);
     acceptor_free(NULL);
 }
 
@@ -343,11 +364,17 @@ static void refusal_names(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(modern_clients),      cmocka_unit_test(the_challenge),
-        cmocka_unit_test(real_clients),        cmocka_unit_test(names_and_case),
-        cmocka_unit_test(no_optimistic_token), cmocka_unit_test(out_of_order),
-        cmocka_unit_test(stale_challenge),     cmocka_unit_test(garbage),
-        cmocka_unit_test(truncated),           cmocka_unit_test(captured_logins),
+        cmocka_unit_test(modern_clients),
+        cmocka_unit_test(the_challenge),
+        cmocka_unit_test(real_clients),
+        cmocka_unit_test(names_and_case),
+        cmocka_unit_test(no_optimistic_token),
+        cmocka_unit_test(out_of_order),
+        cmocka_unit_test(stale_challenge),
+        cmocka_unit_test(garbage),
+        cmocka_unit_test(limits),
+        cmocka_unit_test(truncated),
+        cmocka_unit_test(captured_logins),
         cmocka_unit_test(refusal_names),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -272,59 +272,59 @@ static void the_authenticate(void **state)
 }
 
 /* The file server's last token, after a CHALLENGE with that state. */
+enum { NO_MIC, RIGHT, WRONG, CLIENTS };
+static const struct {
+    const char *what;
+    bool empty;
+    enum spnego_state before, last;
+    int mic;
+    bool token;
+    enum refusal refusal;
+} lasts[] = {
+    {"Samba", false, SPNEGO_INCOMPLETE, SPNEGO_COMPLETED, RIGHT, false, REFUSAL_NONE},
+    {"ksmbd", false, SPNEGO_INCOMPLETE, SPNEGO_COMPLETED, NO_MIC, false, REFUSAL_NONE},
+    {"no state", false, SPNEGO_INCOMPLETE, SPNEGO_NO_STATE, RIGHT, false, REFUSAL_NONE},
+    {"empty", true, SPNEGO_INCOMPLETE, SPNEGO_NO_STATE, NO_MIC, false, REFUSAL_NONE},
+    {"wrong", false, SPNEGO_INCOMPLETE, SPNEGO_COMPLETED, WRONG, false, REFUSAL_MECH_LIST_MIC},
+    {"our own", false, SPNEGO_INCOMPLETE, SPNEGO_COMPLETED, CLIENTS, false, REFUSAL_MECH_LIST_MIC},
+    {"asked, given", false, SPNEGO_REQUEST_MIC, SPNEGO_COMPLETED, RIGHT, false, REFUSAL_NONE},
+    {"asked, not given", false, SPNEGO_REQUEST_MIC, SPNEGO_COMPLETED, NO_MIC, false,
+     REFUSAL_MECH_LIST_MIC},
+    {"asked, empty", true, SPNEGO_REQUEST_MIC, SPNEGO_COMPLETED, NO_MIC, false,
+     REFUSAL_MECH_LIST_MIC},
+    {"reject", false, SPNEGO_INCOMPLETE, SPNEGO_REJECT, RIGHT, false, REFUSAL_WRONG_PASSWORD},
+    {"more", false, SPNEGO_INCOMPLETE, SPNEGO_INCOMPLETE, RIGHT, false, REFUSAL_OUT_OF_ORDER},
+    {"a token", false, SPNEGO_INCOMPLETE, SPNEGO_COMPLETED, RIGHT, true, REFUSAL_OUT_OF_ORDER},
+};
+
 static void last_tokens(void **state)
 {
     (void)state;
-    enum { NO_MIC, RIGHT, WRONG, CLIENTS };
-    static const struct {
-        const char *what;
-        bool empty;
-        enum spnego_state before, last;
-        int mic;
-        bool token;
-        enum refusal refusal;
-    } cases[] = {
-        {"Samba", false, SPNEGO_INCOMPLETE, SPNEGO_COMPLETED, RIGHT, false, REFUSAL_NONE},
-        {"ksmbd", false, SPNEGO_INCOMPLETE, SPNEGO_COMPLETED, NO_MIC, false, REFUSAL_NONE},
-        {"no state", false, SPNEGO_INCOMPLETE, SPNEGO_NO_STATE, RIGHT, false, REFUSAL_NONE},
-        {"empty", true, SPNEGO_INCOMPLETE, SPNEGO_NO_STATE, NO_MIC, false, REFUSAL_NONE},
-        {"wrong", false, SPNEGO_INCOMPLETE, SPNEGO_COMPLETED, WRONG, false, REFUSAL_MECH_LIST_MIC},
-        {"our own", false, SPNEGO_INCOMPLETE, SPNEGO_COMPLETED, CLIENTS, false,
-         REFUSAL_MECH_LIST_MIC},
-        {"asked, given", false, SPNEGO_REQUEST_MIC, SPNEGO_COMPLETED, RIGHT, false, REFUSAL_NONE},
-        {"asked, not given", false, SPNEGO_REQUEST_MIC, SPNEGO_COMPLETED, NO_MIC, false,
-         REFUSAL_MECH_LIST_MIC},
-        {"asked, empty", true, SPNEGO_REQUEST_MIC, SPNEGO_COMPLETED, NO_MIC, false,
-         REFUSAL_MECH_LIST_MIC},
-        {"reject", false, SPNEGO_INCOMPLETE, SPNEGO_REJECT, RIGHT, false, REFUSAL_WRONG_PASSWORD},
-        {"more", false, SPNEGO_INCOMPLETE, SPNEGO_INCOMPLETE, RIGHT, false, REFUSAL_OUT_OF_ORDER},
-        {"a token", false, SPNEGO_INCOMPLETE, SPNEGO_COMPLETED, RIGHT, true, REFUSAL_OUT_OF_ORDER},
-    };
-    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+    for (size_t i = 0; i < sizeof lasts / sizeof *lasts; i++) {
         static struct wire out, back;
-        struct server server = {.state = cases[i].before};
+        struct server server = {.state = lasts[i].before};
         struct initiator *initiator = bob("WORK", "Bob.Pw1");
         struct session_key key;
         uint8_t mic[16];
         assert_int_equal(after(initiator, &server, &out), STEP_CONTINUE);
         assert_true(initiator_session_key(initiator, &key));
         assert_true(ntlm_mac(key.bytes, NTLM_KEY_EXCH,
-                             cases[i].mic == CLIENTS ? NTLM_FROM_CLIENT : NTLM_FROM_SERVER,
+                             lasts[i].mic == CLIENTS ? NTLM_FROM_CLIENT : NTLM_FROM_SERVER,
                              spnego_own_list(), mic));
-        mic[4] ^= cases[i].mic == WRONG;
+        mic[4] ^= lasts[i].mic == WRONG;
         const struct spnego_response response = {
-            .state = cases[i].last,
-            .token = {(const uint8_t *)"x", cases[i].token},
-            .mic = {mic, cases[i].mic == NO_MIC ? 0 : sizeof mic},
+            .state = lasts[i].last,
+            .token = {(const uint8_t *)"x", lasts[i].token},
+            .mic = {mic, lasts[i].mic == NO_MIC ? 0 : sizeof mic},
         };
         struct writer writer = writer_over(back.bytes, sizeof back.bytes);
-        if (!cases[i].empty)
+        if (!lasts[i].empty)
             spnego_response_write(&writer, &response);
         enum step step = initiate(initiator, writer_span(&writer), &out);
-        if (initiator_refusal(initiator) != cases[i].refusal)
-            fail_msg("%s: %s", cases[i].what, refusal_name(initiator_refusal(initiator)));
-        assert_int_equal(step, cases[i].refusal ? STEP_REFUSED : STEP_DONE);
-        assert_int_equal(initiator_session_key(initiator, &key), cases[i].refusal == REFUSAL_NONE);
+        if (initiator_refusal(initiator) != lasts[i].refusal)
+            fail_msg("%s: %s", lasts[i].what, refusal_name(initiator_refusal(initiator)));
+        assert_int_equal(step, lasts[i].refusal ? STEP_REFUSED : STEP_DONE);
+        assert_int_equal(initiator_session_key(initiator, &key), lasts[i].refusal == REFUSAL_NONE);
         initiator_free(initiator);
     }
 }

@@ -353,63 +353,67 @@ static void av_pairs(void **state)
     assert_false(av_write_text(&writer, AV_NB_COMPUTER, "\xc0"));
 }
 
+static const char *const ours[] = {
+    "cifs/files.example.com",
+    "CIFS/FILES.EXAMPLE.COM",
+    "cifs/files.example.com.",
+    "cifs/files.example.com:445",
+    "host/files.example.com",
+    "cifs/files.example.com.:445",
+    "cifs/10.0.0.7",
+    "cifs/10.0.0.7:1445",
+    "cifs/fd00::7",
+    "cifs/[fd00::7]",
+    "cifs/[fd00::7]:445",
+    "cifs/FD00:0:0::7",
+    "cifs/fd00::8",
+    "cifs/proxy",
+    "cifs/proxy.lab.test",
+};
+static const char *const others[] = {
+    "cifs/files2.example.com",
+    "cifs/files.example",
+    "cifs/files.example.com.evil",
+    "http/files.example.com",
+    "cifs/",
+    "cifs",
+    "",
+    "files.example.com",
+    "cifs/10.0.0.70",
+    "cifs/10.0.0.7@LAB.TEST",
+    "cifs/files.example.com@LAB.TEST",
+    "cifs/10.0.0.7:",
+    "cifs/10.0.0.7:port",
+    "cifs/10.0.0.7:123456",
+    "cifs/[fd00::7",
+    "cifs/[fd00::7]x",
+    "cifs/[fd00::7]:",
+    "cifs/fd00::9",
+    "cifs/[]",
+    "cifs/.",
+    "cifs/evil/files.example.com",
+    "/files.example.com",
+    "cifs/:445",
+    "cifs/files.example.com..",
+};
+
 static void target_names(void **state)
 {
     (void)state;
     static const char *const names[] = {"Files.Example.com", "10.0.0.7", "fd00::7", "[fd00::8]"};
     const struct accept_policy policy = {
         .names = names, .names_count = 4, .netbios_name = "PROXY", .dns_name = "proxy.lab.test"};
-    static const char *const ours[] = {
-        "cifs/files.example.com",
-        "CIFS/FILES.EXAMPLE.COM",
-        "cifs/files.example.com.",
-        "cifs/files.example.com:445",
-        "host/files.example.com",
-        "cifs/files.example.com.:445",
-        "cifs/10.0.0.7",
-        "cifs/10.0.0.7:1445",
-        "cifs/fd00::7",
-        "cifs/[fd00::7]",
-        "cifs/[fd00::7]:445",
-        "cifs/FD00:0:0::7",
-        "cifs/fd00::8",
-        "cifs/proxy",
-        "cifs/proxy.lab.test",
-    };
-    static const char *const others[] = {
-        "cifs/files2.example.com",
-        "cifs/files.example",
-        "cifs/files.example.com.evil",
-        "http/files.example.com",
-        "cifs/",
-        "cifs",
-        "",
-        "files.example.com",
-        "cifs/10.0.0.70",
-        "cifs/10.0.0.7@LAB.TEST",
-        "cifs/files.example.com@LAB.TEST",
-        "cifs/10.0.0.7:",
-        "cifs/10.0.0.7:port",
-        "cifs/10.0.0.7:123456",
-        "cifs/[fd00::7",
-        "cifs/[fd00::7]x",
-        "cifs/[fd00::7]:",
-        "cifs/fd00::9",
-        "cifs/[]",
-        "cifs/.",
-        "cifs/evil/files.example.com",
-        "/files.example.com",
-        "cifs/:445",
-        "cifs/files.example.com..",
-    };
     for (size_t i = 0; i < sizeof ours / sizeof *ours; i++)
         if (!target_name_matches(ours[i], &policy))
             fail_msg("%s should match", ours[i]);
     for (size_t i = 0; i < sizeof others / sizeof *others; i++)
         if (target_name_matches(others[i], &policy))
             fail_msg("%s should not match", others[i]);
-    const struct accept_policy nameless = {.names_count = 0};
+    static const char *const empty[] = {"", "."};
+    const struct accept_policy nameless = {.names = empty, .names_count = 2, .netbios_name = ""};
     assert_false(target_name_matches("cifs/proxy", &nameless));
+    assert_false(target_name_matches("cifs/", &nameless));
+    assert_false(target_name_matches("cifs/.", &nameless));
 }
 
 /* Every message cut at every length: refused or read, but never beyond its end. */

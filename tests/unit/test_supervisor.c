@@ -127,6 +127,19 @@ static void await_text(const struct fixture *fixture, const char *text)
     assert_true(has_said(fixture, text));
 }
 
+/* Ready, and everybody has heard of everybody. */
+static void await_whole(const struct fixture *fixture)
+{
+    await_text(fixture, "countersign: ready\n");
+    for (int i = 0; i < CHILDREN; i++) {
+        for (int j = 0; j < CHILDREN; j++) {
+            if (i != j) {
+                await(&shared->child[i].greeted_by[j], 1);
+            }
+        }
+    }
+}
+
 static int end_status(struct fixture *fixture)
 {
     int status = -1;
@@ -191,13 +204,8 @@ static void test_starts_in_order_and_introduces_everybody(void **state)
     struct fixture *fixture = *state;
 
     start(fixture);
-    await_text(fixture, "countersign: ready\n");
+    await_whole(fixture);
     for (int i = 0; i < CHILDREN; i++) {
-        for (int j = 0; j < CHILDREN; j++) {
-            if (i != j) {
-                await(&shared->child[i].greeted_by[j], 1);
-            }
-        }
         assert_int_equal(shared->child[i].starts, 1);
     }
     await(&shared->child[RECORDER].events[EVENT_LISTENER_UP], 1);
@@ -268,21 +276,21 @@ static void kill_and_await(int id, struct fixture *fixture)
 static void test_restarts_a_worker(void **state)
 {
     start(*state);
-    await_text(*state, "countersign: ready\n");
+    await_whole(*state);
     kill_and_await(WORKER_1, *state);
 }
 
 static void test_restarts_the_keeper(void **state)
 {
     start(*state);
-    await_text(*state, "countersign: ready\n");
+    await_whole(*state);
     kill_and_await(KEEPER, *state);
 }
 
 static void test_restarts_the_recorder_and_tells_it(void **state)
 {
     start(*state);
-    await_text(*state, "countersign: ready\n");
+    await_whole(*state);
     kill_and_await(RECORDER, *state);
 }
 

@@ -9,6 +9,13 @@
 #include "policy/config_parts.h"
 #include "policy/config_schema.h"
 
+/* What both kinds of entry have. */
+#define LEG_OF(entry)                                                                              \
+    (&(const struct config_leg){(entry)->min_dialect, (entry)->max_dialect, (entry)->signing,      \
+                                (entry)->signing_count, (entry)->encryption, (entry)->ciphers,     \
+                                (entry)->ciphers_count, (entry)->encrypted_shares,                 \
+                                (entry)->encrypted_shares_count})
+
 enum { ENTRIES_MAX = 64, NAMES_MAX = 256, NAME_MAX_SIZE = 128, HOST_MAX_SIZE = 253 };
 
 /* An address in a form in which equal ones are equal: "::1" and "0::1" are. */
@@ -27,56 +34,20 @@ static struct numeric numeric_of(const char *text)
     return numeric;
 }
 
-bool config_check_dialects(struct config_checking *checking, const char *where,
-                           enum config_dialect least, enum config_dialect most)
-{
-    if (least <= most)
-        return true;
-    return config_refuse(checking, config_path_option(where, "min_dialect").text,
-                         "%s is above max_dialect %s; no dialect would be left: lower it or raise "
-                         "the other",
-                         config_dialect_name((uint16_t)least), config_dialect_name((uint16_t)most));
-}
-
-bool config_check_signing(struct config_checking *checking, const char *where,
-                          const enum config_signing *signing, unsigned count)
-{
-    struct config_path path = config_path_option(where, "signing");
-    if (count == 0)
-        return config_refuse(checking, path.text,
-                             "is empty, but signing cannot be turned off; list at least one of "
-                             "aes-gmac, aes-cmac, hmac-sha256");
-    for (unsigned i = 1; i < count; i++)
-        for (unsigned j = 0; j < i; j++)
-            if (signing[i] == signing[j])
-                return config_refuse(checking, config_path_entry(path.text, i).text,
-                                     "is in the list already; remove it");
-    return true;
-}
-
-static bool check_most(struct config_checking *checking, const char *list, unsigned count,
-                       unsigned most)
-{
-    if (count <= most)
-        return true;
-    return config_refuse(checking, config_path_entry(list, most).text,
-                         "is one too many; at most %u are allowed", most);
-}
-
 /* Something is in the list, and not more than there may be. */
 static bool check_count(struct config_checking *checking, const char *list, unsigned count)
 {
     if (count == 0)
         return config_refuse(checking, list, "is %s; at least one is needed",
                              config_document_has(checking->document, list) ? "empty" : "missing");
-    return check_most(checking, list, count, ENTRIES_MAX);
+    return config_check_most(checking, list, count, ENTRIES_MAX);
 }
 
 static bool check_known_names(struct config_checking *checking, const char *where,
                               const struct config_listener *listener)
 {
     struct config_path list = config_path_option(where, "names");
-    if (!check_most(checking, list.text, listener->names_count, NAMES_MAX))
+    if (!config_check_most(checking, list.text, listener->names_count, NAMES_MAX))
         return false;
     for (unsigned i = 0; i < listener->names_count; i++) {
         const char *name = listener->names[i];
@@ -149,9 +120,7 @@ static bool check_listener(struct config_checking *checking, unsigned index)
     return config_check_number(checking, config_path_option(where.text, "port").text) &&
            check_upstream_known(checking, where.text, listener) &&
            check_known_names(checking, where.text, listener) &&
-           config_check_dialects(checking, where.text, listener->min_dialect,
-                                 listener->max_dialect) &&
-           config_check_signing(checking, where.text, listener->signing, listener->signing_count) &&
+           config_check_leg(checking, where.text, LEG_OF(listener)) &&
            check_unlike(checking, where.text, index);
 }
 
@@ -218,9 +187,7 @@ static bool check_upstream(struct config_checking *checking, unsigned index)
            config_check_name(checking, config_path_option(where.text, "server_name").text,
                              upstream->server_name, "nas.example.com", HOST_MAX_SIZE, "/\\") &&
            check_logins(checking, where.text, upstream) &&
-           config_check_dialects(checking, where.text, upstream->min_dialect,
-                                 upstream->max_dialect) &&
-           config_check_signing(checking, where.text, upstream->signing, upstream->signing_count) &&
+           config_check_leg(checking, where.text, LEG_OF(upstream)) &&
            config_check_number(checking, config_path_option(where.text, "connect_timeout").text);
 }
 

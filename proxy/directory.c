@@ -1,0 +1,137 @@
+#include "proxy/directory.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <sys/queue.h>
+
+#include "crypto/text.h"
+
+struct item {
+    struct table_entry by_id;
+    TAILQ_ENTRY(item) age; /* the longest unused first */
+    uint64_t upstream_id;
+    uint32_t upstream;
+    char who[];
+};
+
+struct directory {
+    struct table items;
+    TAILQ_HEAD(items_by_age, item) by_age;
+    size_t most;
+};
+
+struct directory *directory_new(size_t most)
+{
+    struct directory *directory = calloc(1, sizeof *directory);
+    if (!directory)
+        return NULL;
+    table_init(&directory->items);
+    TAILQ_INIT(&directory->by_age);
+    directory->most = most;
+    return directory;
+}
+
+static void drop(struct directory *directory, struct item *item)
+{
+    TAILQ_REMOVE(&directory->by_age, item, age);
+    table_remove(&directory->items, &item->by_id);
+    free(item);
+}
+
+void directory_free(struct directory *directory)
+{
+    if (!directory)
+        return;
+    while (!TAILQ_EMPTY(&directory->by_age))
+        drop(directory, TAILQ_FIRST(&directory->by_age));
+    table_free(&directory->items);
+    free(directory);
+}
+
+static struct item *find(const struct directory *directory, uint64_t client_id)
+{
+    struct table_entry *entry = table_find(&directory->items, client_id);
+    return entry ? CONTAINER_OF(entry, struct item, by_id) : NULL;
+}
+
+void directory_add(struct directory *directory, const struct directory_entry *entry)
+{
+    size_t size = strlen(entry->who) + 1;
+    struct item *old = find(directory, entry->client_id);
+    struct item *item = calloc(1, sizeof *item + size);
+    if (!item)
+        return;
+    if (old)
+        drop(directory, old);
+    else if (directory->items.count >= directory->most)
+        drop(directory, TAILQ_FIRST(&directory->by_age));
+    item->upstream_id = entry->upstream_id;
+    item->upstream = entry->upstream;
+    memcpy(item->who, entry->who, size);
+    table_add(&directory->items, &item->by_id, entry->client_id);
+    TAILQ_INSERT_TAIL(&directory->by_age, item, age);
+}
+
+enum directory_answer directory_find(struct directory *directory,
+                                     const struct directory_entry *wanted, uint64_t *upstream_id)
+{
+    struct item *item = find(directory, wanted->client_id);
+    *upstream_id = 0;
+    if (!item)
+        return DIRECTORY_UNKNOWN;
+    if (item->upstream != wanted->upstream || !text_same_name(item->who, wanted->who))
+        return DIRECTORY_OTHER;
+    TAILQ_REMOVE(&directory->by_age, item, age);
+    TAILQ_INSERT_TAIL(&directory->by_age, item, age);
+    *upstream_id = item->upstream_id;
+    return DIRECTORY_FOUND;
+}
+
+size_t directory_count(const struct directory *directory)
+{
+    return directory->items.count;
+}
+
+void directory_entry_write(struct writer *writer, uint64_t query,
+                           const struct directory_entry *entry)
+{
+    size_t size = strlen(entry->who);
+    write_le64(writer, query);
+    write_le64(writer, entry->client_id);
+    write_le64(writer, entry->upstream_id);
+    write_le32(writer, entry->upstream);
+    write_le16(writer, (uint16_t)size);
+    write_bytes(writer, entry->who, size);
+}
+
+bool directory_entry_read(struct span body, uint64_t *query, struct directory_entry *entry)
+{
+    struct reader reader = reader_over_span(body);
+    uint16_t size;
+    memset(entry, 0, sizeof *entry);
+    return read_le64(&reader, query) && read_le64(&reader, &entry->client_id) &&
+           read_le64(&reader, &entry->upstream_id) && read_le32(&reader, &entry->upstream) &&
+           read_le16(&reader, &size) && size < sizeof entry->who &&
+           read_copy(&reader, entry->who, size) && reader_left(&reader) == 0 &&
+           strlen(entry->who) == size;
+}
+
+void directory_found_write(struct writer *writer, uint64_t query, enum directory_answer answer,
+                           uint64_t upstream_id)
+{
+    write_le64(writer, query);
+    write_u8(writer, (uint8_t)answer);
+    write_le64(writer, upstream_id);
+}
+
+bool directory_found_read(struct span body, uint64_t *query, enum directory_answer *answer,
+                          uint64_t *upstream_id)
+{
+    struct reader reader = reader_over_span(body);
+    uint8_t value;
+    if (!read_le64(&reader, query) || !read_u8(&reader, &value) || value > DIRECTORY_OTHER ||
+        !read_le64(&reader, upstream_id) || reader_left(&reader))
+        return false;
+    *answer = (enum directory_answer)value;
+    return true;
+}

@@ -1,0 +1,94 @@
+/*
+ * A worker's questions to the session directory.
+ */
+#include <stdio.h>
+#include <string.h>
+
+#include "proxy/directory.h"
+#include "proxy/recorder.h"
+#include "proxy/worker_state.h"
+
+/* False when the names are too long to be compared. */
+static bool describe(const struct session *session, uint64_t client_id,
+                     struct directory_entry *entry)
+{
+    const struct identity *identity = session->identity;
+    memset(entry, 0, sizeof *entry);
+    entry->client_id = client_id;
+    entry->upstream_id = session->upstream_id;
+    entry->upstream = session->link->upstream_index;
+    int size = snprintf(entry->who, sizeof entry->who, "%s:%s\\%s",
+                        mechanism_name(identity->mechanism), identity->domain, identity->user);
+    return size > 0 && (size_t)size < sizeof entry->who;
+}
+
+static bool send_entry(struct worker *worker, uint16_t type, uint64_t query,
+                       const struct directory_entry *entry)
+{
+    uint8_t body[DIRECTORY_WHO_MAX + 64];
+    struct writer writer = writer_over(body, sizeof body);
+    directory_entry_write(&writer, query, entry);
+    return writer_done(&writer) && worker->recorder &&
+           channel_send(worker->recorder, type, writer_span(&writer), -1);
+}
+
+void worker_enter_session(struct session *session)
+{
+    struct directory_entry entry;
+    /* Not entered: all that is lost is a durable handle, should the connection break. */
+    if (!describe(session, session->client_id, &entry) ||
+        !send_entry(session->link->worker, RECORDER_SESSION_ADD, 0, &entry))
+        session->link->worker->events_lost++;
+}
+
+bool worker_find_previous(struct session *session, uint64_t previous)
+{
+    struct worker *worker = session->link->worker;
+    struct directory_entry entry;
+    if (!describe(session, previous, &entry))
+        return false;
+    session->query = ++worker->next_query;
+    if (!send_entry(worker, RECORDER_SESSION_FIND, session->query, &entry)) {
+        session->query = 0;
+        return false;
+    }
+    table_add(&worker->queries, &session->by_query, session->query);
+    return true;
+}
+
+void worker_drop_query(struct session *session)
+{
+    if (session->query)
+        table_remove(&session->link->worker->queries, &session->by_query);
+    session->query = 0;
+}
+
+static void resume(struct worker *worker, struct table_entry *entry, enum directory_answer answer,
+                   uint64_t upstream_id)
+{
+    struct session *session = CONTAINER_OF(entry, struct session, by_query);
+    struct link *link = session->link;
+    (void)worker;
+    worker_drop_query(session);
+    client_login_previous(session, answer, upstream_id);
+    link_settle(link);
+}
+
+bool worker_directory_answer(struct worker *worker, struct span body)
+{
+    enum directory_answer answer;
+    uint64_t query, upstream_id;
+    if (!directory_found_read(body, &query, &answer, &upstream_id))
+        return false;
+    struct table_entry *entry = table_find(&worker->queries, query);
+    if (entry)
+        resume(worker, entry, answer, upstream_id);
+    return true;
+}
+
+void worker_directory_gone(struct worker *worker)
+{
+    struct table_entry *entry;
+    while ((entry = table_any(&worker->queries)))
+        resume(worker, entry, DIRECTORY_UNKNOWN, 0);
+}
