@@ -79,11 +79,11 @@ void answer_error(struct link *link, struct session *session, const struct smb2_
     answer_send(&answer);
 }
 
-void answer_no_session(struct link *link, const struct smb2_message *request)
+void answer_no_session(struct link *link, const struct smb2_message *request, uint32_t status)
 {
     struct signer *signer = link_ended_signer(link, request->header.session_id);
     struct answer answer;
-    if (!answer_start(&answer, link, NULL, &request->header, STATUS_USER_SESSION_DELETED, 16))
+    if (!answer_start(&answer, link, NULL, &request->header, status, 16))
         return;
     error_body_write(&answer.writer);
     if (request->header.flags & SMB2_FLAGS_SIGNED) {

@@ -118,7 +118,7 @@ static struct session *find_session(struct link *link, const struct smb2_message
         return begin_session(link, header);
     struct session *session = link_session(link, header->session_id);
     if (!session || session->state == SESSION_LOGGING_OFF) {
-        answer_no_session(link, message);
+        answer_no_session(link, message, STATUS_USER_SESSION_DELETED);
         return NULL;
     }
     if (session->state >= SESSION_VALID && !renewal_is_signed(link, session, message))

@@ -76,6 +76,18 @@ static struct verdict decide_ioctl(struct link *link, struct session *session,
     }
 }
 
+/* FileNormalizedNameInformation came with 3.1.1: a client of an older dialect is told what an older
+ * server would tell it (MS-SMB2 3.3.5.20.1). */
+static struct verdict decide_query_info(struct link *link, struct session *session,
+                                        struct smb2_message *message)
+{
+    enum { INFO_FILE = 1, NORMALIZED_NAME_INFORMATION = 48 };
+    const uint8_t *body = message->at + SMB2_HEADER_SIZE;
+    (void)session;
+    bool normalized = body[2] == INFO_FILE && body[3] == NORMALIZED_NAME_INFORMATION;
+    return normalized && link->client.dialect < SMB_3_1_1 ? refuse(STATUS_NOT_SUPPORTED) : forward;
+}
+
 /* Answered here: some servers do not sign their answer, and the legs' own keep-alive tells of a
  * dead peer. */
 static struct verdict decide_echo(struct link *link, struct session *session,
@@ -112,7 +124,7 @@ static const struct command_row rows[SMB2_COMMAND_COUNT] = {
     [SMB2_ECHO] = {4, 0, 4, decide_echo},
     [SMB2_QUERY_DIRECTORY] = {33, 0, 32, NULL},
     [SMB2_CHANGE_NOTIFY] = {32, 0, 32, NULL},
-    [SMB2_QUERY_INFO] = {41, 0, 40, NULL},
+    [SMB2_QUERY_INFO] = {41, 0, 40, decide_query_info},
     [SMB2_SET_INFO] = {33, 0, 32, NULL},
     [SMB2_OPLOCK_BREAK] = {24, 36, 24, NULL},
 };

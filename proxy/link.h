@@ -229,10 +229,10 @@ uint16_t answer_credits(struct link *link, uint32_t wanted);
 /* An error response, closed with the session's key if it has one. */
 void answer_error(struct link *link, struct session *session, const struct smb2_header *request,
                   uint32_t status);
-/* USER_SESSION_DELETED for a request whose session is not here. One that ended here has its answer
- * signed; otherwise there is no key, and the answer bears the request's own signature, if it had
- * one, as servers do it: clients that know a session take no unsigned answer for it. */
-void answer_no_session(struct link *link, const struct smb2_message *request);
+/* An error for a request whose session is not here. One that ended here has its answer signed;
+ * otherwise there is no key, and the answer bears the request's own signature, if it had one, as
+ * servers do it: clients that know a session take no unsigned answer for it. */
+void answer_no_session(struct link *link, const struct smb2_message *request, uint32_t status);
 
 /* A response in the making. */
 struct answer {

@@ -133,7 +133,8 @@ static bool authenticate(struct link *link, size_t count)
                 refuse_part(part, STATUS_USER_SESSION_DELETED);
         } else if (header->command != SMB2_ECHO || header->session_id) {
             part->session = NULL;
-            refuse_part(part, STATUS_USER_SESSION_DELETED);
+            refuse_part(part,
+                        related && i ? STATUS_INVALID_PARAMETER : STATUS_USER_SESSION_DELETED);
         }
         if (related && i == 0)
             refuse_part(part, STATUS_INVALID_PARAMETER);
@@ -243,8 +244,8 @@ static size_t forward_run(struct link *link, struct frame *frame, size_t first, 
 
 static void answer_refused(struct link *link, const struct part *part)
 {
-    if (!part->session && part->verdict.status == STATUS_USER_SESSION_DELETED)
-        answer_no_session(link, &part->message);
+    if (!part->session)
+        answer_no_session(link, &part->message, part->verdict.status);
     else
         answer_error(link, part->session, &part->message.header, part->verdict.status);
 }
