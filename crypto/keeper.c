@@ -1,4 +1,5 @@
 #include "crypto/keeper.h"
+#include "crypto/legacy.h"
 
 #include <stdio.h>
 #include <unistd.h>
@@ -141,7 +142,14 @@ int keeper_run(const struct keeper_settings *settings, int control_fd)
         close(control_fd);
         return 1;
     }
-    if (!start(&process, control_fd)) {
+    if (!legacy_ready()) {
+        (void)fputs(
+            "countersign: keeper: OpenSSL's legacy provider cannot be loaded, and NTLM needs "
+            "its MD4 and RC4; it comes with libssl3\n",
+            stderr);
+        close(control_fd);
+        process.status = 1;
+    } else if (!start(&process, control_fd)) {
         (void)fputs("countersign: keeper: cannot start: memory, threads or descriptors short\n",
                     stderr);
         process.status = 1;

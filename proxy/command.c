@@ -34,6 +34,8 @@ static struct verdict decide_tree_connect(struct link *link, struct session *ses
     if (!tree_connect_request_read(bytes_of(message), link->client.dialect, &body))
         return refuse(STATUS_INVALID_PARAMETER);
     /* An extension holds a remoted identity: it belongs to clusters, which are not carried. */
+    if (!tree_path_split(body.path, &(struct span){0}, &(struct span){0}))
+        return refuse(STATUS_BAD_NETWORK_NAME);
     if (link->client.dialect == SMB_3_1_1 && body.flags & SMB2_TREE_CONNECT_FLAG_EXTENSION_PRESENT)
         return refuse(STATUS_NOT_SUPPORTED);
     return forward;
@@ -45,8 +47,13 @@ static struct verdict decide_create(struct link *link, struct session *session,
     struct create_request body;
     (void)link;
     (void)session;
-    return create_request_read(bytes_of(message), &body) ? forward
-                                                         : refuse(STATUS_INVALID_PARAMETER);
+    struct create_context context;
+    bool broken = false;
+    if (!create_request_read(bytes_of(message), &body))
+        return refuse(STATUS_INVALID_PARAMETER);
+    while (create_context_next(&body.contexts, &context, &broken))
+        ;
+    return broken ? refuse(STATUS_INVALID_PARAMETER) : forward;
 }
 
 static struct verdict refuse_bypass(struct link *link, const struct session *session,

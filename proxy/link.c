@@ -9,6 +9,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "proxy/open.h"
 #include "proxy/worker_state.h"
 
 enum {
@@ -192,6 +193,7 @@ struct link *link_new(struct worker *worker, unsigned listener_index, int fd,
     describe_address(&link->client, client);
     table_init(&link->sessions);
     table_init(&link->upstream_sessions);
+    table_init(&link->opens);
     pending_table_init(&link->pending);
     credit_window_init(&link->window);
     credit_purse_init(&link->purse);
@@ -292,6 +294,8 @@ static void link_free(struct link *link)
     event_del(&link->timer);
     event_del(&link->hold_timer);
     pending_table_free(&link->pending);
+    break_drop_all(link);
+    open_close_all(link);
     table_each(&link->sessions, forget_session, link);
     table_free(&link->sessions);
     table_free(&link->upstream_sessions);

@@ -88,6 +88,14 @@ struct ended_session {
     struct signer *signer; /* NULL: the slot is free */
 };
 
+/* A break that came before the response to the CREATE that it is about. */
+struct kept_break {
+    struct kept_break *next;
+    uint64_t opened; /* client SessionId of the TRANSFORM it came in; 0: none */
+    size_t size;
+    uint8_t message[];
+};
+
 struct link {
     struct link *next;
     struct link **previous;
@@ -122,6 +130,10 @@ struct link {
     unsigned validations_waiting;  /* for an upstream credit */
     struct session *waiting_first; /* sessions with a token that waits for an upstream credit */
     struct pending_table pending;
+    struct table opens; /* struct open by the volatile half of the FileId */
+    unsigned creates_pending;
+    struct kept_break *breaks; /* that wait for a CREATE response, oldest first */
+    unsigned breaks_count;
     struct credit_window window;
     struct credit_purse purse;
 
@@ -262,7 +274,21 @@ void validate_response(struct link *link, struct pending *pending, struct smb2_m
 /* Cancels the client's request that a CANCEL names, if it still waits upstream. */
 void cancel_forward(struct link *link, struct session *session, const struct smb2_header *cancel);
 
+/* ---- break.c ---- */
+/* Passes on a break that names something of this link; `opened`: whose TRANSFORM it came in, or
+ * NULL. */
+void break_take(struct link *link, const struct smb2_message *message,
+                const struct session *opened);
+/* A CREATE has been answered: looks at the kept breaks again. */
+void break_release(struct link *link);
+void break_drop_all(struct link *link);
+
 /* ---- tree.c: TREE_CONNECT responses ---- */
+/* Splits a UNC path, UTF-16LE, into server and share: false unless it is \\\\server\\share, both of
+ * them there and nothing else. */
+MUST_USE bool tree_path_split(struct span path, struct span *server, struct span *share);
+/* Notes path and share of a TREE_CONNECT request; false when out of memory or not text. */
+MUST_USE bool tree_note(struct pending *pending, struct span message, uint16_t dialect);
 enum tree_verdict {
     TREE_PASS,
     TREE_HELD,    /* it was kept, and goes out by tree_release() */

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "proxy/open.h"
 #include "proxy/session.h"
 
 enum { SPARE_MAX = 32 };
@@ -93,6 +94,8 @@ void pending_remove(struct pending_table *table, struct pending *pending)
         table_remove(&table->by_client_id, &pending->by_client_id);
     table_remove(&table->by_upstream_id, &pending->by_upstream_id);
     leave_session(pending);
+    lease_release(pending->lease);
+    free(pending->path);
     free(pending->share);
     if (table->spare_count >= SPARE_MAX) {
         free(pending);

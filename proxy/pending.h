@@ -14,6 +14,7 @@
 
 struct session;
 struct link;
+struct lease;
 
 /* Whose request it is. */
 enum pending_kind {
@@ -49,9 +50,13 @@ struct pending {
     bool cancelled;          /* a CANCEL has gone upstream: never a second one */
     bool answered; /* we answered the client ourselves; the file server's answer is dropped */
     struct session *session; /* NULL for our NEGOTIATE */
+    struct lease *lease;     /* CREATE: that it asks for; counted */
+    uint64_t related_next;   /* upstream id of the next request of its related chain; 0: none */
+    uint8_t file_id[16];     /* CLOSE: what it closes */
     uint32_t process_id;
     uint32_t tree_id;
-    char *share; /* TREE_CONNECT: the path, for the log; owned */
+    char *path;  /* TREE_CONNECT: as the client gave it, for the log; owned */
+    char *share; /* … and its last part, for the rules; owned */
 };
 
 struct pending_table {

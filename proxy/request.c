@@ -8,9 +8,9 @@
  */
 #include <string.h>
 
-#include "crypto/text.h"
 #include "proxy/body.h"
 #include "proxy/command.h"
+#include "proxy/open.h"
 #include "proxy/worker_state.h"
 
 enum { CHAIN_MAX = 256, TOP_UP = 256, WANTED_TOTAL = 1024 };
@@ -21,6 +21,8 @@ struct part {
     struct verdict verdict;
     const struct tree *tree; /* NULL: none, or not known */
     bool encrypt;            /* upstream */
+    struct pending *before;  /* the request that this one is related to */
+    struct pending *pending; /* once it has been forwarded */
 };
 
 /* A worker handles one frame at a time. */
@@ -48,6 +50,7 @@ static size_t split(struct link *link, struct frame *frame, const struct session
         parts[count].session = NULL;
         parts[count].tree = NULL;
         parts[count].encrypt = false;
+        parts[count].pending = parts[count].before = NULL;
         parts[count].verdict = (struct verdict){VERDICT_FORWARD, 0};
         if (++count == CHAIN_MAX)
             break;
@@ -163,17 +166,22 @@ static void decide(struct link *link, size_t count)
     }
 }
 
-/* A TREE_CONNECT's path, for the log. */
-static char *share_name(struct link *link, const struct smb2_message *message)
+/* What will have to be known when the answer comes. */
+static bool note_open(struct link *link, struct part *part, struct pending *pending)
 {
-    struct tree_connect_request body;
-    char text[512];
-    if (message->header.command != SMB2_TREE_CONNECT ||
-        !tree_connect_request_read((struct span){message->at, message->size}, link->client.dialect,
-                                   &body))
-        return NULL;
-    text_from_utf16(body.path, text, sizeof text);
-    return strdup(text);
+    struct span bytes = {part->message.at, part->message.size};
+    struct span file_id;
+    bool failed = false;
+    if (pending->command == SMB2_CREATE) {
+        link->creates_pending++;
+        pending->lease = lease_of_create(link, bytes, &failed);
+    } else if (pending->command == SMB2_TREE_CONNECT) {
+        failed = !tree_note(pending, bytes, link->client.dialect);
+    } else if (pending->command == SMB2_CLOSE &&
+               span_slice(bytes, SMB2_HEADER_SIZE + 8, FILE_ID_SIZE, &file_id)) {
+        memcpy(pending->file_id, file_id.at, FILE_ID_SIZE);
+    }
+    return !failed;
 }
 
 /* What we ask the file server for: what the client wants, and more while we hold few. */
@@ -206,9 +214,16 @@ static bool rewrite(struct link *link, struct part *part, bool last_of_run)
     pending->credits_wanted = header->credits;
     pending->process_id = header->process_id;
     pending->tree_id = header->tree_id;
-    pending->share = share_name(link, message);
+
     pending->client_encrypts = header->encrypted || part->session->client_encrypts;
     pending->upstream_encrypts = part->encrypt;
+    if (!note_open(link, part, pending)) {
+        link_end(link, END_MEMORY);
+        return false;
+    }
+    if (part->before)
+        part->before->related_next = id;
+    part->pending = pending;
     command_translate(link, message);
     smb2_set_credits(message->at, credits_to_ask(link, header, charge));
     smb2_set_message_id(message->at, id);
@@ -235,6 +250,8 @@ static size_t forward_run(struct link *link, struct frame *frame, size_t first, 
     for (; i < count && same_frame(&parts[first], &parts[i]); i++) {
         bool last = i + 1 == count || !same_frame(&parts[first], &parts[i + 1]);
         size += parts[i].message.size;
+        if (i > first && parts[i].message.header.flags & SMB2_FLAGS_RELATED_OPERATIONS)
+            parts[i].before = parts[i - 1].pending;
         if (!rewrite(link, &parts[i], last))
             return count;
     }

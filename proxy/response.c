@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "proxy/body.h"
+#include "proxy/open.h"
 #include "proxy/worker_state.h"
 
 enum { CHAIN_MAX = 256 };
@@ -272,28 +273,6 @@ void response_release_interims(struct link *link)
     arm_hold_timer(link);
 }
 
-/* A break is not signed and has no request: only its SessionId is ours to change. */
-static void take_break(struct link *link, struct part *part)
-{
-    uint64_t id = part->message.header.session_id;
-    struct table_entry *entry = table_find(&link->upstream_sessions, id);
-    struct session *session = entry ? CONTAINER_OF(entry, struct session, by_upstream_id) : NULL;
-    if (id && !session) {
-        report_event(EVENT_UPSTREAM_FORGED, link, NULL, LEG_UPSTREAM, "break_session", "refused");
-        return;
-    }
-    if (session)
-        smb2_set_session_id(part->message.at, session->client_id);
-    else if (part->opened) /* a lease break: it names no session, but came in one */
-        session = link_session(link, part->opened->client_id);
-    part->encrypt = session && session->client_encrypts;
-    part->session = session;
-    part->signs = false;
-    smb2_set_flags(part->message.at, SMB2_FLAGS_SERVER_TO_REDIR);
-    smb2_clear_signature(part->message.at);
-    part->forwarded = true;
-}
-
 /* The header as the client must see it. A final response whose interim never went out is a
  * synchronous one for the client. */
 static void rewrite_header(struct link *link, const struct pending *pending,
@@ -332,6 +311,40 @@ static void take_tree(struct link *link, struct part *part)
         message->size = SMB2_HEADER_SIZE + writer_size(&writer);
 }
 
+/* Requests of a chain behind a CREATE, which name its file by "the one before". */
+static void tell_related(struct link *link, const struct pending *create,
+                         const uint8_t file_id[FILE_ID_SIZE])
+{
+    uint64_t next = create->related_next;
+    while (next) {
+        struct pending *pending = pending_by_upstream_id(&link->pending, next);
+        if (!pending)
+            return;
+        memcpy(pending->file_id, file_id, FILE_ID_SIZE);
+        next = pending->related_next;
+    }
+}
+
+/* An open, if it succeeded; a file server that sends breaks of it may have been faster. */
+static void take_create(struct link *link, struct part *part)
+{
+    struct pending *pending = part->pending;
+    struct create_response body;
+    uint32_t status = part->message.header.status;
+    if (status == STATUS_SUCCESS) {
+        struct lease *lease = pending->lease;
+        pending->lease = NULL;
+        if (!create_response_read((struct span){part->message.at, part->message.size}, &body)) {
+            lease_release(lease);
+            bad_response(link, EVENT_PROTOCOL_ERROR, "create");
+            return;
+        }
+        tell_related(link, pending, body.file_id);
+        if (!open_add(link, pending->session, pending->tree_id, body.file_id, lease))
+            link_refuse(link, END_LIMIT, EVENT_LIMIT_REACHED, LEG_UPSTREAM, "opens");
+    }
+}
+
 /* A verified final response: rewritten, to be signed when its chain is known. */
 static void take_final(struct link *link, struct part *part)
 {
@@ -345,8 +358,14 @@ static void take_final(struct link *link, struct part *part)
     part->signs = part->forwarded = true;
     if (command == SMB2_TREE_CONNECT)
         take_tree(link, part);
-    if (command == SMB2_TREE_DISCONNECT && status == STATUS_SUCCESS)
+    if (command == SMB2_CREATE)
+        take_create(link, part);
+    if (command == SMB2_CLOSE && status == STATUS_SUCCESS)
+        open_close(link, pending->file_id);
+    if (command == SMB2_TREE_DISCONNECT && status == STATUS_SUCCESS) {
+        open_close_tree(link, session, pending->tree_id);
         tree_forget(session, pending->tree_id);
+    }
     part->session_id = session->client_id;
     part->ends_session = status == STATUS_USER_SESSION_DELETED ||
                          (command == SMB2_LOGOFF && status == STATUS_SUCCESS);
@@ -359,6 +378,9 @@ static void take_final(struct link *link, struct part *part)
 static void take_part(struct link *link, struct part *part)
 {
     const struct smb2_header *header = &part->message.header;
+    if (part->pending && part->pending->kind == PENDING_FORWARDED &&
+        part->pending->command == SMB2_CREATE && part->kind != RESPONSE_INTERIM)
+        link->creates_pending--;
     if (part->kind != RESPONSE_BREAK && part->pending) {
         uint32_t charge = part->kind == RESPONSE_INTERIM ? 0 : part->pending->upstream_charge;
         credit_purse_settle(&link->purse, charge, header->credits);
@@ -368,7 +390,7 @@ static void take_part(struct link *link, struct part *part)
     case RESPONSE_OWN: handle_own(link, part); break;
     case RESPONSE_DROPPED: pending_remove(&link->pending, part->pending); break;
     case RESPONSE_INTERIM: take_interim(link, part); break;
-    case RESPONSE_BREAK: take_break(link, part); break;
+    case RESPONSE_BREAK: break_take(link, &part->message, part->opened); break;
     case RESPONSE_SESSION_GONE: /* the client gets our own signed answer, with all that waits */
         part->session_id = part->pending->session->client_id;
         part->ends_session = true;
@@ -447,8 +469,11 @@ void response_frame(struct link *link, struct frame *frame)
         return;
     for (size_t i = 0; i < count && !link_ended(link); i++)
         take_part(link, &parts[i]);
+
     for (size_t i = 0; i < count && !link_ended(link);)
         i += parts[i].forwarded ? forward_run(link, frame, i, count) : 1;
+    if (!link_ended(link) && link->breaks)
+        break_release(link);
     for (size_t i = 0; i < count && !link_ended(link); i++)
         if (parts[i].ends_session)
             end_session(link, &parts[i]);

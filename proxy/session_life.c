@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "proxy/body.h"
+#include "proxy/open.h"
 #include "proxy/worker_state.h"
 
 struct session *link_session(const struct link *link, uint64_t client_id)
@@ -65,7 +66,9 @@ static void answer_pending(struct session *session)
         };
         pending_answered(&link->pending, pending);
         if (!link_ended(link))
-            answer_error(link, session, &request, STATUS_USER_SESSION_DELETED);
+            answer_error(link, session, &request,
+                         pending->command == SMB2_CHANGE_NOTIFY ? STATUS_NOTIFY_CLEANUP
+                                                                : STATUS_USER_SESSION_DELETED);
     }
 }
 
@@ -128,6 +131,7 @@ void session_end(struct session *session, bool log_off)
     worker_forget(session);
     worker_drop_query(session);
     stop_waiting(session);
+    open_close_session(link, session);
     table_remove(&link->sessions, &session->by_client_id);
     if (session->upstream_id)
         table_remove(&link->upstream_sessions, &session->by_upstream_id);

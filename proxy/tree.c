@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "crypto/text.h"
 #include "proxy/body.h"
 #include "proxy/worker_state.h"
 
@@ -12,7 +13,7 @@ static void report_tree(struct link *link, const struct pending *pending, uint32
 {
     struct report report;
     report_start(&report, EVENT_TREE_CONNECT, link, pending->session, LEG_CLIENT, NULL);
-    report.event.field[FIELD_SHARE] = pending->share;
+    report.event.field[FIELD_SHARE] = pending->path;
     report.event.field[FIELD_VERDICT] = status == STATUS_SUCCESS ? "allowed" : "refused";
     report_status(&report, status);
     report_send(link->worker, &report);
@@ -89,11 +90,54 @@ void tree_forget(struct session *session, uint32_t tree_id)
     free(tree);
 }
 
-/* The last part of a UNC path. */
-static const char *share_of(const char *path)
+static bool is_separator(struct span path, size_t at)
 {
-    const char *slash = path ? strrchr(path, '\\') : NULL;
-    return slash ? slash + 1 : path ? path : "";
+    return get_le16(path.at + at) == '\\';
+}
+
+bool tree_path_split(struct span path, struct span *server, struct span *share)
+{
+    size_t slash = 4;
+    if (path.size % 2 || path.size < 10 || !is_separator(path, 0) || !is_separator(path, 2))
+        return false;
+    while (slash < path.size && !is_separator(path, slash))
+        slash += 2;
+    if (slash == 4 || slash + 2 >= path.size)
+        return false;
+    for (size_t at = slash + 2; at < path.size; at += 2)
+        if (is_separator(path, at))
+            return false;
+    return span_slice(path, 4, slash - 4, server) &&
+           span_slice(path, slash + 2, path.size - slash - 2, share);
+}
+
+bool tree_note(struct pending *pending, struct span message, uint16_t dialect)
+{
+    enum { PATH_MAX_LOGGED = 512, SHARE_MAX = 1024 };
+    char path[PATH_MAX_LOGGED], share[SHARE_MAX];
+    struct tree_connect_request body;
+    struct span server, name;
+    if (!tree_connect_request_read(message, dialect, &body) ||
+        !tree_path_split(body.path, &server, &name))
+        return false;
+    text_from_utf16(body.path, path, sizeof path);
+    text_from_utf16(name, share, sizeof share);
+    pending->path = strdup(path);
+    pending->share = strdup(share);
+    return pending->path && pending->share;
+}
+
+/* Why a share is refused: its encryption is demanded, and one of the legs cannot do it. */
+static void report_unencrypted(struct link *link, const struct pending *pending,
+                               const struct tree *tree)
+{
+    bool upstream = tree->upstream_encrypts && !link->server.cipher;
+    struct report report;
+    report_start(&report, upstream ? EVENT_UPSTREAM_ENCRYPTION : EVENT_UNENCRYPTED_REFUSED, link,
+                 pending->session, upstream ? LEG_UPSTREAM : LEG_CLIENT, "share");
+    report.event.field[FIELD_SHARE] = pending->path;
+    report.event.field[FIELD_VERDICT] = "refused";
+    report_send(link->worker, &report);
 }
 
 enum tree_verdict tree_response(struct link *link, struct pending *pending,
@@ -112,8 +156,8 @@ enum tree_verdict tree_response(struct link *link, struct pending *pending,
                     "tree_connect");
         return TREE_HELD;
     }
-    if (!rewrite(link, message, tree, &body, share_of(pending->share))) {
-        report_event(EVENT_UPSTREAM_ENCRYPTION, link, session, LEG_UPSTREAM, "share", "refused");
+    if (!rewrite(link, message, tree, &body, pending->share)) {
+        report_unencrypted(link, pending, tree);
         report_tree(link, pending, STATUS_ACCESS_DENIED);
         tree_forget(session, message->header.tree_id);
         return TREE_REFUSED;

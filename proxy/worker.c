@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "crypto/algorithms.h"
 #include "proxy/recorder.h"
 #include "proxy/worker_state.h"
 
@@ -125,7 +126,7 @@ static bool start(struct worker *worker, int control_fd)
     for (unsigned i = 0; i < worker->settings->count; i++)
         worker->peers[i] = (struct worker_peer){worker, i, NULL};
     worker->control = channel_new(worker->base, control_fd, &control, worker);
-    return worker->control && worker_listen(worker) &&
+    return worker->control && algorithms_prepare() && worker_listen(worker) &&
            channel_send(worker->control, CONTROL_READY, (struct span){NULL, 0}, -1);
 }
 
@@ -150,6 +151,7 @@ static void finish(struct worker *worker)
     channel_free(worker->control);
     free(worker->peers);
     table_free(&worker->attempts);
+    table_free(&worker->leases);
     table_free(&worker->queries);
     table_free(&worker->sources);
     buffer_pool_free(&worker->buffers);
@@ -162,6 +164,7 @@ int worker_run(const struct worker_settings *settings, int control_fd)
     struct worker worker = {.settings = settings, .config = settings->config};
     signal(SIGPIPE, SIG_IGN);
     table_init(&worker.attempts);
+    table_init(&worker.leases);
     table_init(&worker.queries);
     table_init(&worker.sources);
     buffer_pool_init(&worker.buffers, (size_t)settings->config->limits.memory << 20);

@@ -37,6 +37,7 @@ struct worker {
     uint64_t next_link;
     uint64_t next_attempt;
     struct table attempts; /* struct attempt by number */
+    struct table leases;   /* struct lease, of all links */
     struct table queries;  /* sessions that wait for the session directory */
     uint64_t next_query;
     struct table sources; /* connections by client address */

@@ -36,6 +36,18 @@ static char *print(struct config *config, size_t *size)
     return text;
 }
 
+/* Shares are encrypted only where somebody can. */
+static void check_shares(char *const *shares, unsigned count, enum config_encryption encryption,
+                         enum config_dialect most)
+{
+    check(count == 0 || (encryption != CONFIG_ENCRYPTION_OFF && most >= CONFIG_SMB_3_0));
+    for (unsigned i = 0; i < count; i++) {
+        check(shares[i][0] && !strpbrk(shares[i], "/\\"));
+        check(config_share_listed(&shares[i], 1, shares[i]));
+        check(!config_share_listed(shares, i, shares[i]));
+    }
+}
+
 static void check_complete(const struct config *config)
 {
     check(config->listeners_count >= 1 && config->listeners_count <= 64);
@@ -44,15 +56,22 @@ static void check_complete(const struct config *config)
         const struct config_listener *listener = &config->listeners[i];
         check(listener->port && listener->signing_count && listener->signing_count <= 3);
         check(listener->min_dialect <= listener->max_dialect);
+        check(listener->ciphers_count && listener->ciphers_count <= 4);
+        check_shares(listener->encrypted_shares, listener->encrypted_shares_count,
+                     listener->encryption, listener->max_dialect);
         check(config_upstream_of(config, listener) != NULL);
         check(plain_printable(listener->name) && listener->name[0]);
     }
     for (unsigned i = 0; i < config->upstreams_count; i++) {
         const struct config_upstream *upstream = &config->upstreams[i];
         check(upstream->port && upstream->signing_count && upstream->login_count);
+        check(upstream->ciphers_count && upstream->ciphers_count <= 4);
+        check_shares(upstream->encrypted_shares, upstream->encrypted_shares_count,
+                     upstream->encryption, upstream->max_dialect);
         check(upstream->server_name[0] && upstream->connect_timeout >= 100);
     }
     check(config->credentials && config->netbios_name[0] && config->dns_domain);
+    check(config->limits.interim_hold <= 1000);
     check(config->audit.file || config->audit.syslog);
 }
 

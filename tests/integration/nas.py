@@ -50,26 +50,33 @@ _SHARES = """[data]
     path = {directory}/share/data
     read only = no
     guest ok = {guest}
-[priv]
+{share_options}[priv]
     path = {directory}/share/priv
     read only = no
     valid users = alice
 """
 
 
+def option_lines(options):
+    """Lines for smb.conf."""
+    return "".join(f"    {key} = {value}\n" for key, value in options.items())
+
+
 class Nas:
     """One smbd on an address of its own; a context manager.
 
-    `extra` is a dictionary of further [global] options. `guest=True` opens the share to guests too.
+    `extra` and `share_options` are dictionaries of further options of [global] and of the share.
+    `guest=True` opens the share to guests too.
     """
 
     def __init__(self, min_dialect="2.0.2", max_dialect="3.1.1", signing="auto", algorithms=None,
-                 extra=None, guest=False, address=None, port=None):
+                 extra=None, share_options=None, guest=False, address=None, port=None):
         self.address = address or new_address()
         self.port = port or free_port(self.address)
         self.options = {"min_protocol": SAMBA_DIALECTS[min_dialect],
                         "max_protocol": SAMBA_DIALECTS[max_dialect], "signing": signing,
-                        "guest": "yes" if guest else "no"}
+                        "guest": "yes" if guest else "no",
+                        "share_options": option_lines(share_options or {})}
         self.extra = dict(extra or {})
         if algorithms:
             self.extra["server smb3 signing algorithms"] = " ".join(
@@ -118,8 +125,8 @@ class Nas:
         self._write("passwd", accounts)
         self._write("group", f"root:x:0:\nnogroup:x:65534:\nlabusers:x:{GROUP}:{','.join(UIDS)}\n")
         values = dict(self.options, directory=self.directory, address=self.address, port=self.port)
-        extra = "".join(f"    {key} = {value}\n" for key, value in self.extra.items())
-        self._write("smb.conf", _GLOBAL.format(**values) + extra + _SHARES.format(**values))
+        self._write("smb.conf", _GLOBAL.format(**values) + option_lines(self.extra) +
+                    _SHARES.format(**values))
         for user, password in USERS.items():
             done = run(["smbpasswd", "-c", self._path("smb.conf"), "-s", "-a", user],
                        input=f"{password}\n{password}\n", env=self._environment())

@@ -1,42 +1,24 @@
-"""The tests' own SMB2 client: every message under control, none of it retried or repaired.
-
-`sign` of a message is "right", "none" (flag clear, signature zero), "flipped" (one bit of a right
-signature changed) or "zero" (flag set, signature zero). Responses of a session are always checked.
-"""
+"""The tests' own SMB2 client: every message under control, none of it retried or repaired."""
 
 import os
-import socket
-import struct
 from dataclasses import dataclass
 
 import bodies
 import ntlm
 import smb2
 import spnego
-from capture import receive_frame
+import transform
 from harness import USERS
-from smb2 import ASYNC, PENDING, RELATED, SIGNED, SUCCESS, Header
-from smbcrypto import (AES_CMAC, AES_GMAC, HMAC_SHA256, is_signed_well, preauth_update, sign,
+from smb2 import SUCCESS
+from smbcrypto import (AES_CMAC, AES_GMAC, HMAC_SHA256, is_signed_well, preauth_update,
                        signing_algorithm, signing_key)
+from wire import BadResponse, Disconnected, Failed, Wire
+
+__all__ = ["ALL_ALGORITHMS", "ALL_DIALECTS", "BadResponse", "Disconnected", "Failed", "RawClient",
+           "Session"]
 
 ALL_DIALECTS = tuple(smb2.DIALECTS.values())
 ALL_ALGORITHMS = (AES_GMAC, AES_CMAC, HMAC_SHA256)
-
-
-class Disconnected(Exception):
-    """The other side ended the connection."""
-
-
-class BadResponse(AssertionError):
-    """A response that had to be signed was not, or not right."""
-
-
-class Failed(Exception):
-    """A response with a status that the caller did not expect."""
-
-    def __init__(self, message):
-        super().__init__(f"{message.name}: {message.status:#010x}")
-        self.status = message.status
 
 
 @dataclass
@@ -50,6 +32,8 @@ class Session:
     flags: int = 0
     tree_id: int = 0
     ended: bool = False
+    cipher_keys: tuple = None
+    encrypts: bool = False  # the server wants the session, or the share, encrypted
 
     def ask(self, command, body, **options):
         """A request of this session and its final response, whatever the status."""
@@ -66,6 +50,7 @@ class Session:
         path = f"\\\\{host or self.client.address}\\{share}"
         answer = self.must(smb2.TREE_CONNECT, bodies.tree_connect(path), **options)
         self.tree_id = answer.tree_id
+        self.encrypts = self.encrypts or bool(smb2.share_flags(answer.raw) & smb2.SHARE_ENCRYPT_DATA)
         return answer
 
     def create(self, name, **options):
@@ -86,177 +71,18 @@ class Session:
         return answer
 
 
-class RawClient:
-    """One connection; a context manager."""
-
-    def __init__(self, address, port, timeout=10):
-        self.address, self.port = address, port
-        self.socket = socket.create_connection((address, port), timeout=timeout)
-        self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        self.guid = os.urandom(16)
-        self.next_id = 0
-        self.preauth = bytes(64)
-        self.offered = ()
-        self.negotiated = None
-        self.algorithm = None
-        self.waiting = {}       # MessageId → session of the request
-        self.answers = {}       # MessageId → final response that came before it was asked for
-        self.interims = []
-        self.notifications = []
-        self.credits = 1
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
-        self.socket.close()
-
-    # frames
-
-    def send_frame(self, data):
-        try:
-            self.socket.sendall(struct.pack(">I", len(data)) + data)
-        except OSError as error:
-            raise Disconnected(str(error)) from None
-
-    def receive_frame(self):
-        data = receive_frame(self.socket)
-        if data is None:
-            raise Disconnected("end of stream")
-        return data
-
-    def ends(self):
-        """True when the other side has ended the connection or does so within the timeout. Answers
-        that come before are kept in `answers`."""
-        while True:
-            try:
-                self.socket.getpeername()
-                head = self.socket.recv(1, socket.MSG_PEEK)
-            except TimeoutError:
-                return False
-            except OSError:
-                return True
-            if not head:
-                return True
-            try:
-                self._take(self.receive_frame())
-            except Disconnected:
-                return True
-
-    # messages
-
-    def message_id(self, charge):
-        number = self.next_id
-        self.next_id += max(charge, 1)
-        self.credits -= max(charge, 1)
-        return number
-
-    def build(self, command, body, session=None, sign_as="right", tree_id=None, message_id=None,
-              session_id=None, flags=0, next_command=0, key=None, async_id=None, credit_charge=None):
-        """One request as bytes, signed when its session is established."""
-        if session is not None:
-            tree_id = session.tree_id if tree_id is None else tree_id
-            session_id = session.id if session_id is None else session_id
-            key = key or session.key
-        if credit_charge is None:
-            credit_charge = 1 if self.negotiated and self.negotiated.dialect > 0x202 else 0
-        tree = (tree_id or 0) << 32 | 0xFEFF if async_id is None else async_id
-        header = Header(command, self.message_id(credit_charge) if message_id is None else message_id,
-                        session_id or 0, tree, flags=flags, credits=64, next_command=next_command,
-                        credit_charge=credit_charge)
-        raw = header.pack() + body
-        if next_command:
-            raw += bytes(next_command - len(raw))
-        if key is None or sign_as == "none":
-            return raw
-        if sign_as == "zero":
-            return smb2.replace_header(raw, flags=flags | SIGNED)
-        raw = sign(self.algorithm, key, raw)
-        if sign_as == "flipped":
-            raw = raw[:55] + bytes([raw[55] ^ 0x10]) + raw[56:]
-        return raw
-
-    def send(self, command, body, session=None, **options):
-        """Sends one request; its MessageId."""
-        raw = self.build(command, body, session, **options)
-        message_id = smb2.parse_header(raw).message_id
-        if command != smb2.CANCEL:
-            self.waiting[message_id] = session
-        self.send_frame(raw)
-        return message_id
-
-    def ask(self, command, body, session=None, **options):
-        """Sends one request and waits for its final response."""
-        return self.answer(self.send(command, body, session, **options))
-
-    def answer(self, message_id):
-        """Waits for the final response of a request."""
-        while message_id not in self.answers:
-            self._take(self.receive_frame())
-        return self.answers.pop(message_id)
-
-    def compound(self, parts, session, related=True, owners=None):
-        """Sends one frame of several requests, each (command, body) or (command, body, options), and
-        waits for all their responses. `owners` are their sessions when it is not always the same."""
-        built, ids = b"", []
-        for index, part in enumerate(parts):
-            command, body, options = (*part, {})[:3]
-            options = dict(options)
-            if related and index:
-                options.setdefault("flags", RELATED)
-                options.setdefault("session_id", smb2.ALL_ONES)
-                options.setdefault("tree_id", 0xFFFFFFFF)
-            if index < len(parts) - 1:
-                options["next_command"] = (64 + len(body) + 7) & ~7
-            owner = owners[index] if owners else session
-            raw = self.build(command, body, owner, **options)
-            ids.append(smb2.parse_header(raw).message_id)
-            self.waiting[ids[-1]] = owner
-            built += raw
-        self.send_frame(built)
-        return [self.answer(message_id) for message_id in ids]
-
-    def notification(self):
-        """Waits for the next oplock or lease break."""
-        while not self.notifications:
-            self._take(self.receive_frame())
-        return self.notifications.pop(0)
-
-    def interim(self):
-        """Waits for the next interim response."""
-        while not self.interims:
-            self._take(self.receive_frame())
-        return self.interims.pop(0)
-
-    def _take(self, frame):
-        for message in smb2.split_chain(frame):
-            self.credits += message.credits
-            if message.message_id == smb2.BREAK_ID:
-                self.notifications.append(message)
-                continue
-            session = self.waiting.get(message.message_id)
-            if message.status == PENDING and message.flags & ASYNC:
-                self.interims.append(message)
-                continue
-            self._check_signature(message, session)
-            self.answers[message.message_id] = message
-
-    def _check_signature(self, message, session):
-        if session is None or session.key is None:
-            return
-        if session.ended and message.status == smb2.USER_SESSION_DELETED:
-            return
-        if not is_signed_well(self.algorithm, session.key, message.raw):
-            raise BadResponse(f"{message.name} response, status {message.status:#x}")
-
-    # the ways in
+class RawClient(Wire):
+    """A connection with the ways in: NEGOTIATE and login."""
 
     def negotiate_body(self, dialects=ALL_DIALECTS, signing=ALL_ALGORITHMS, security_mode=1,
-                       capabilities=0x7, contexts=None):
+                       capabilities=0x7, contexts=None, ciphers=()):
         """A NEGOTIATE request's body; remembers what it offers."""
+        if ciphers:
+            capabilities |= smb2.CAP_ENCRYPTION
         self.offered = (capabilities, self.guid, security_mode, tuple(dialects))
         if contexts is None and 0x311 in dialects:
-            contexts = smb2.negotiate_contexts(signing=signing, salt=os.urandom(32))
+            contexts = smb2.negotiate_contexts(signing=signing, ciphers=ciphers,
+                                               salt=os.urandom(32))
         guid = self.guid if max(dialects, default=0) > 0x202 else bytes(16)
         return smb2.negotiate_request_body(dialects, security_mode, capabilities, guid, contexts)
 
@@ -308,6 +134,10 @@ class RawClient:
             if not is_signed_well(self.algorithm, key, answer.raw):
                 raise BadResponse("final SESSION_SETUP response")
             session.key = key
+            session.cipher_keys = transform.cipher_keys(self.negotiated.dialect, self.negotiated.cipher,
+                                                        client.exported_key, preauth)
+            session.encrypts = bool(session.flags & smb2.ENCRYPT_DATA)
+            self.sessions[session.id] = session
         return session
 
     @staticmethod

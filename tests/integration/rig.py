@@ -10,7 +10,8 @@ from harness import USERS
 from proxy import Proxy, listener, upstream
 from rawclient import RawClient
 from smbtools import SmbClient
-from verify import assert_independent, check
+from report import assert_independent
+from verify import check
 
 
 class Rig:

@@ -43,6 +43,8 @@ DIALECTS = {"2.0.2": 0x202, "2.1": 0x210, "3.0": 0x300, "3.0.2": 0x302, "3.1.1":
 DIALECT_NAMES = {number: name for name, number in DIALECTS.items()}
 WILDCARD = 0x2FF
 
+CAP_LEASING, CAP_LARGE_MTU, CAP_ENCRYPTION = 0x2, 0x4, 0x40
+SHARE_ENCRYPT_DATA = 0x8000
 CONTEXT_PREAUTH, CONTEXT_ENCRYPTION, CONTEXT_SIGNING = 1, 2, 8
 FSCTL_VALIDATE_NEGOTIATE_INFO = 0x140204
 FSCTL_QUERY_NETWORK_INTERFACE_INFO = 0x1401FC
@@ -137,7 +139,8 @@ def negotiate_contexts(preauth=True, signing=None, ciphers=None, salt=bytes(32),
     if preauth:
         contexts.append((CONTEXT_PREAUTH, struct.pack("<HHH", 1, len(salt), 1) + salt))
     if ciphers:
-        contexts.append((CONTEXT_ENCRYPTION, struct.pack(f"<H{len(ciphers)}H", len(ciphers), *ciphers)))
+        packed = struct.pack(f"<H{len(ciphers)}H", len(ciphers), *ciphers)
+        contexts.append((CONTEXT_ENCRYPTION, packed))
     if signing is not None:
         contexts.append((CONTEXT_SIGNING, struct.pack(f"<H{len(signing)}H", len(signing), *signing)))
     contexts.extend(extra)
@@ -200,6 +203,7 @@ class NegotiateResponse:
     guid: bytes
     token: bytes
     signing: int  # algorithm id of the SIGNING context; None when there is none
+    cipher: int  # of the ENCRYPTION context, or AES-128-CCM for the capability of 3.0; 0 for none
     sizes: tuple  # MaxTransactSize, MaxReadSize, MaxWriteSize
 
 
@@ -207,19 +211,26 @@ def parse_negotiate_response(raw):
     _, mode, dialect, count, guid, capabilities, transact, read, write = struct.unpack_from(
         "<HHHH16sIIII", raw, 64)
     token_at, token_size, offset = struct.unpack_from("<HHI", raw, 64 + 56)
-    signing = None
+    signing, cipher = None, 1 if 0x300 <= dialect < 0x311 and capabilities & CAP_ENCRYPTION else 0
     if dialect == 0x311:
         contexts = parse_contexts(raw, offset, count)
         if CONTEXT_SIGNING in contexts:
             signing = struct.unpack_from("<HH", contexts[CONTEXT_SIGNING])[1]
+        if CONTEXT_ENCRYPTION in contexts:
+            cipher = struct.unpack_from("<HH", contexts[CONTEXT_ENCRYPTION])[1]
     return NegotiateResponse(dialect, mode, capabilities, guid, raw[token_at:token_at + token_size],
-                             signing, (transact, read, write))
+                             signing, cipher, (transact, read, write))
 
 
 def session_setup_token(raw, response):
     """The security buffer of a SESSION_SETUP request or response (2.2.5, 2.2.6)."""
     offset, size = struct.unpack_from("<HH", raw, 64 + (4 if response else 12))
     return raw[offset:offset + size]
+
+
+def share_flags(raw):
+    """ShareFlags of a TREE_CONNECT response."""
+    return struct.unpack_from("<I", raw, 68)[0]
 
 
 def session_flags(raw):

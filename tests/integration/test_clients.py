@@ -24,7 +24,7 @@ def test_smbclient_signs_whatever_it_is_told(rig, tmp_path, dialect, protection)
     client.must("put in f; get f out; ls; del f")
     assert filecmp.cmp(tmp_path / "in", tmp_path / "out", shallow=False)
     for client_leg, _ in rig.assert_both_legs_signed():
-        assert client_leg.dialect == dialect and client_leg.signed >= 20
+        assert client_leg.dialect == dialect and client_leg.signed >= 20 and not client_leg.encrypted
 
 
 def test_smbclient_that_negotiates_from_smb1(rig, tmp_path):
@@ -113,7 +113,9 @@ def test_impacket(rig, preferred):
     connection.close()
     rig.proxy.wait_event("mic_absent", user="alice")
     for client_leg, upstream_leg in rig.assert_both_legs_signed():
-        assert client_leg.signed > 30 and upstream_leg.signed > 30
+        # Where it can, it encrypts without being asked; upstream nobody asked for that.
+        assert client_leg.signed + client_leg.encrypted > 30
+        assert upstream_leg.signed > 30 and upstream_leg.encrypted == 0
         if IMPACKET[preferred]:
             assert client_leg.dialect == smb2.DIALECT_NAMES[IMPACKET[preferred]]
 
@@ -132,7 +134,7 @@ def test_many_clients_at_once(rig, tmp_path):
             client.__exit__()
     reports = rig.assert_both_legs_signed()
     assert len(reports) == 20
-    keys = [key for pair in reports for leg in pair for key in leg.keys]
+    keys = [key for pair in reports for leg in pair for key in leg.session_keys]
     assert len(keys) == len(set(keys)) == 40
 
 

@@ -15,9 +15,10 @@ from capture import Relay
 from harness import USERS
 from nas import SAMBA_ALGORITHMS, Nas
 from proxy import Proxy, listener, upstream
+from report import assert_independent
 from rig import Rig
 from smbtools import SmbClient
-from verify import assert_independent, check
+from verify import check
 
 BIG = 200 * 1024 * 1024
 OPERATIONS = {"TREE_CONNECT", "CREATE", "WRITE", "READ", "CLOSE", "QUERY_DIRECTORY", "QUERY_INFO",
@@ -82,6 +83,7 @@ def test_dialects(one_dialect_rig, dialect, tmp_path, big_file):
         assert (client_leg.dialect, client_leg.algorithm) == (dialect, EXPECTED[dialect])
         assert upstream_leg.dialect == rig.upstream_dialect
         assert upstream_leg.algorithm == EXPECTED[rig.upstream_dialect]
+        assert client_leg.encrypted == upstream_leg.encrypted == 0
     first = rig.reports()[0]
     assert OPERATIONS <= first[0].commands and OPERATIONS <= first[1].commands
     event = rig.proxy.wait_event("link", listener="recorded")

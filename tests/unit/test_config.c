@@ -10,6 +10,32 @@
 #include "policy/config_parts.h"
 #include "policy/config_schema.h"
 
+static void assert_default_encryption(enum config_encryption encryption,
+                                      const enum config_cipher *ciphers, unsigned count,
+                                      unsigned shares)
+{
+    assert_int_equal(encryption, CONFIG_ENCRYPTION_ALLOWED);
+    assert_int_equal(count, 4);
+    assert_int_equal(ciphers[0], CONFIG_AES_128_GCM);
+    assert_int_equal(ciphers[1], CONFIG_AES_256_GCM);
+    assert_int_equal(ciphers[2], CONFIG_AES_128_CCM);
+    assert_int_equal(ciphers[3], CONFIG_AES_256_CCM);
+    assert_int_equal(shares, 0);
+}
+
+static void test_default_encryption(void **state)
+{
+    struct config *config = parse(LEAST);
+    (void)state;
+    const struct config_listener *listener = &config->listeners[0];
+    const struct config_upstream *upstream = &config->upstreams[0];
+    assert_default_encryption(listener->encryption, listener->ciphers, listener->ciphers_count,
+                              listener->encrypted_shares_count);
+    assert_default_encryption(upstream->encryption, upstream->ciphers, upstream->ciphers_count,
+                              upstream->encrypted_shares_count);
+    config_free(config);
+}
+
 static void test_defaults(void **state)
 {
     struct config *config = parse(LEAST);
@@ -41,6 +67,7 @@ static void test_defaults(void **state)
     assert_int_equal(config->limits.connections_per_source, 512);
     assert_int_equal(config->limits.login_timeout, 60000);
     assert_int_equal(config->limits.sessions_per_connection, 256);
+    assert_int_equal(config->limits.interim_hold, 50);
     assert_int_equal(config->limits.memory, 1024);
     assert_int_equal(config->workers, 0);
     assert_string_equal(config->netbios_domain, "WORKGROUP");
@@ -75,17 +102,21 @@ static const char everything[] =
     "listeners:\n"
     "- {name: a, address: 192.0.2.1, port: 4450, upstream: two, names: [x, \"2001:db8::1\"],\n"
     "   min_dialect: 2.1, max_dialect: 3.0, signing: [hmac-sha256, aes-cmac],\n"
+    "   encryption: required, ciphers: [aes-256-ccm, aes-128-ccm], encrypted_shares: [Pay roll, "
+    "b],\n"
     "   multi_protocol: refuse, mic: required, target_name: required}\n"
-    "- {name: b, address: \"::\", upstream: one, target_name: off, min_dialect: 3.0.2}\n"
+    "- {name: b, address: \"::\", upstream: one, target_name: off, min_dialect: 3.0.2,\n"
+    "   encryption: if-offered}\n"
     "upstreams:\n"
     "- {name: two, address: \"2001:db8::2\", port: 1445, server_name: NAS, login: [mapped, same],\n"
-    "   min_dialect: 3.0, max_dialect: 3.0.2, signing: [aes-cmac], connect_timeout: 100}\n"
-    "- {name: one, address: nas.example.com}\n"
+    "   min_dialect: 3.0, max_dialect: 3.0.2, signing: [aes-cmac], connect_timeout: 100,\n"
+    "   encryption: if-offered, ciphers: [aes-256-gcm], encrypted_shares: [secret]}\n"
+    "- {name: one, address: nas.example.com, encryption: off, ciphers: [aes-128-gcm]}\n"
     "credentials: /c\n"
     "audit: {file: ~, syslog: true}\n"
     "users: {worker: \"1001\", keeper: k, recorder: r}\n"
     "limits: {connections: 10, connections_per_source: 9, login_timeout: 1000,\n"
-    "  sessions_per_connection: 1, memory: 16}\n"
+    "  sessions_per_connection: 1, interim_hold: 0, memory: 16}\n"
     "workers: 3\n"
     "netbios_name: N\nnetbios_domain: D\ndns_name: n.d\ndns_domain: e\n";
 
@@ -140,12 +171,75 @@ static void test_every_option_else(void **state)
     assert_int_equal(config->limits.connections_per_source, 9);
     assert_int_equal(config->limits.login_timeout, 1000);
     assert_int_equal(config->limits.sessions_per_connection, 1);
+    assert_int_equal(config->limits.interim_hold, 0);
     assert_int_equal(config->limits.memory, 16);
     assert_int_equal(config->workers, 3);
     assert_string_equal(config->netbios_name, "N");
     assert_string_equal(config->netbios_domain, "D");
     assert_string_equal(config->dns_name, "n.d");
     assert_string_equal(config->dns_domain, "e");
+    config_free(config);
+}
+
+static void test_every_option_of_encryption(void **state)
+{
+    struct config *config = parse(everything);
+    (void)state;
+    const struct config_listener *a = &config->listeners[0];
+    const struct config_upstream *two = &config->upstreams[0];
+    assert_int_equal(a->encryption, CONFIG_ENCRYPTION_REQUIRED);
+    assert_int_equal(a->ciphers_count, 2);
+    assert_int_equal(a->ciphers[0], CONFIG_AES_256_CCM);
+    assert_int_equal(a->ciphers[1], CONFIG_AES_128_CCM);
+    assert_int_equal(a->encrypted_shares_count, 2);
+    assert_string_equal(a->encrypted_shares[0], "Pay roll");
+    assert_string_equal(a->encrypted_shares[1], "b");
+    assert_int_equal(config->listeners[1].encryption, CONFIG_ENCRYPTION_IF_OFFERED);
+    assert_int_equal(two->encryption, CONFIG_ENCRYPTION_IF_OFFERED);
+    assert_int_equal(two->ciphers_count, 1);
+    assert_int_equal(two->ciphers[0], CONFIG_AES_256_GCM);
+    assert_int_equal(two->encrypted_shares_count, 1);
+    assert_string_equal(two->encrypted_shares[0], "secret");
+    assert_int_equal(config->upstreams[1].encryption, CONFIG_ENCRYPTION_OFF);
+    assert_int_equal(config->upstreams[1].ciphers[0], CONFIG_AES_128_GCM);
+    config_free(config);
+}
+
+/* A dialect too old to encrypt is no contradiction to anything but a demand. */
+static void test_old_dialects_need_no_encryption(void **state)
+{
+    static const char *const words[] = {"off", "allowed", "if-offered"};
+    (void)state;
+    for (size_t i = 0; i < sizeof words / sizeof words[0]; i++) {
+        char text[512];
+        snprintf(text, sizeof text, "%s  max_dialect: 2.1\n  encryption: %s\n%s%s", LISTENER,
+                 words[i], UPSTREAM "  max_dialect: 2.0.2\n", CREDENTIALS);
+        config_free(parse(text));
+    }
+    config_free(parse(LISTENER
+                      "  min_dialect: 2.0.2\n  max_dialect: 3.0\n"
+                      "  encryption: required\n  encrypted_shares: [a]\n" UPSTREAM CREDENTIALS));
+}
+
+static void test_share_listed(void **state)
+{
+    struct config *config = parse(
+        LISTENER
+        "  encrypted_shares: [Payroll, \"Gr\\u00f6\\u00dfe\", \"a b$\"]\n" UPSTREAM CREDENTIALS);
+    (void)state;
+    char *const *shares = config->listeners[0].encrypted_shares;
+    assert_int_equal(config->listeners[0].encrypted_shares_count, 3);
+    assert_true(config_share_listed(shares, 3, "Payroll"));
+    assert_true(config_share_listed(shares, 3, "PAYROLL"));
+    assert_true(config_share_listed(shares, 3, "A B$"));
+    assert_true(config_share_listed(shares, 3,
+                                    "gR\xc3\x96\xc3\x9f"
+                                    "E"));
+    assert_false(config_share_listed(shares, 3, "Payrol"));
+    assert_false(config_share_listed(shares, 3, "Payroll2"));
+    assert_false(config_share_listed(shares, 3, ""));
+    assert_false(config_share_listed(shares, 2, "a b$"));
+    assert_false(config_share_listed(NULL, 0, "Payroll"));
     config_free(config);
 }
 
@@ -306,7 +400,7 @@ static void test_every_number_has_a_range(void **state)
     unsigned numbers = 0;
     (void)state;
     count_numbers("", config_schema.mapping.fields, &numbers);
-    assert_int_equal(numbers, 9);
+    assert_int_equal(numbers, 10);
     assert_null(config_range_of("listeners[0].name"));
     assert_null(config_range_of(""));
 }
@@ -315,9 +409,13 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_defaults),
+        cmocka_unit_test(test_default_encryption),
         cmocka_unit_test(test_names_of_host),
         cmocka_unit_test(test_every_option_listeners),
         cmocka_unit_test(test_every_option_else),
+        cmocka_unit_test(test_every_option_of_encryption),
+        cmocka_unit_test(test_old_dialects_need_no_encryption),
+        cmocka_unit_test(test_share_listed),
         cmocka_unit_test(test_per_source_never_above_connections),
         cmocka_unit_test(test_files),
         cmocka_unit_test(test_dialect_names),

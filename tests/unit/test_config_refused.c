@@ -281,6 +281,106 @@ static void test_contradictions(void **state)
     ASSERT_REFUSED(refused);
 }
 
+static void test_encryption(void **state)
+{
+    static const struct refused refused[] = {
+        {LISTENER "  encryption: on\n" UPSTREAM CREDENTIALS, 5,
+         "listeners[0].encryption: must be one of off, allowed, if-offered, required, not \"on\""},
+        {LISTENER UPSTREAM "  encryption:\n" CREDENTIALS, 8,
+         "upstreams[0].encryption: must be one"},
+        {LISTENER UPSTREAM "  ciphers:\n  - aes-128-gcm\n  - aes-192-gcm\n" CREDENTIALS, 10,
+         "upstreams[0].ciphers[1]: must be one of aes-128-gcm, aes-256-gcm, aes-128-ccm, "
+         "aes-256-ccm, not \"aes-192-gcm\""},
+        {LISTENER "  ciphers: aes-128-gcm\n" UPSTREAM CREDENTIALS, 5,
+         "listeners[0].ciphers: must be a list"},
+        {LISTENER "  ciphers: []\n" UPSTREAM CREDENTIALS, 5, "listeners[0].ciphers: is empty"},
+        {LISTENER UPSTREAM "  ciphers: []\n" CREDENTIALS, 8, "upstreams[0].ciphers: is empty"},
+        {LISTENER "  encryption: off\n  ciphers: []\n" UPSTREAM CREDENTIALS, 6,
+         "listeners[0].ciphers: is empty"},
+        {LISTENER "  ciphers:\n  - aes-128-gcm\n  - aes-128-gcm\n" UPSTREAM CREDENTIALS, 7,
+         "listeners[0].ciphers[1]: is in the list already"},
+        {LISTENER UPSTREAM "  ciphers: [aes-128-gcm, aes-256-ccm,\n  aes-128-gcm]\n" CREDENTIALS, 9,
+         "upstreams[0].ciphers[2]: is in the list already"},
+        {LISTENER "  max_dialect: 2.1\n  encryption: required\n" UPSTREAM CREDENTIALS, 6,
+         "listeners[0].encryption: is required, which max_dialect 2.1 cannot do"},
+        {LISTENER UPSTREAM "  encryption: required\n  max_dialect: 2.0.2\n" CREDENTIALS, 8,
+         "upstreams[0].encryption: is required, which max_dialect 2.0.2 cannot do"},
+        {LEAST "limits:\n  interim_hold: 1001\n", 10,
+         "limits.interim_hold: must be a whole number from 0 to 1000, not \"1001\""},
+        {LEAST "limits:\n  interim_hold: 50 ms\n", 10, "limits.interim_hold: must be a whole"},
+        {LEAST "limits:\n  interim_hold: -1\n", 10, "limits.interim_hold: must be a whole"},
+    };
+    (void)state;
+    ASSERT_REFUSED(refused);
+    config_free(parse(LEAST "limits: {interim_hold: 1000}\n"));
+}
+
+static void test_encrypted_shares(void **state)
+{
+    static const struct refused refused[] = {
+        {LISTENER "  encrypted_shares: payroll\n" UPSTREAM CREDENTIALS, 5,
+         "listeners[0].encrypted_shares: must be a list"},
+        {LISTENER "  encrypted_shares:\n  - a\n  - \"\"\n" UPSTREAM CREDENTIALS, 7,
+         "listeners[0].encrypted_shares[1]: is empty; give it a value, like payroll"},
+        {LISTENER UPSTREAM "  encrypted_shares:\n  -\n" CREDENTIALS, 9,
+         "upstreams[0].encrypted_shares[0]: is empty"},
+        {LISTENER "  encrypted_shares: [a/b]\n" UPSTREAM CREDENTIALS, 5,
+         "listeners[0].encrypted_shares[0]: \"a/b\" must not contain \"/\"; give the share's name "
+         "only"},
+        {LISTENER UPSTREAM "  encrypted_shares:\n  - \\\\nas\\pay\n" CREDENTIALS, 9,
+         "upstreams[0].encrypted_shares[0]: \"\\\\nas\\pay\" must not contain \"\\\""},
+        {LISTENER "  encrypted_shares: [\"a\\tb\"]\n" UPSTREAM CREDENTIALS, 5,
+         "listeners[0].encrypted_shares[0]: \"a?b\" has unprintable characters"},
+        {LISTENER "  encrypted_shares:\n  - Payroll\n  - b\n  - PAYROLL\n" UPSTREAM CREDENTIALS, 8,
+         "listeners[0].encrypted_shares[2]: \"PAYROLL\" is in the list already"},
+        {LISTENER UPSTREAM "  encrypted_shares: [\"\\u00e4\",\n  \"\\u00c4\"]\n" CREDENTIALS, 9,
+         "upstreams[0].encrypted_shares[1]: \"\xc3\x84\" is in the list already"},
+        {LISTENER "  encrypted_shares: [a]\n  encryption: off\n" UPSTREAM CREDENTIALS, 5,
+         "listeners[0].encrypted_shares: names shares, but encryption is off"},
+        {LISTENER UPSTREAM "  encryption: off\n  encrypted_shares: [a]\n" CREDENTIALS, 9,
+         "upstreams[0].encrypted_shares: names shares, but encryption is off"},
+        {LISTENER "  max_dialect: 2.1\n  encrypted_shares: [a]\n" UPSTREAM CREDENTIALS, 6,
+         "listeners[0].encrypted_shares: names shares, but max_dialect 2.1 cannot encrypt"},
+        {LISTENER UPSTREAM "  encrypted_shares: [a]\n  max_dialect: 2.0.2\n" CREDENTIALS, 8,
+         "upstreams[0].encrypted_shares: names shares, but max_dialect 2.0.2 cannot encrypt"},
+    };
+    (void)state;
+    ASSERT_REFUSED(refused);
+    config_free(parse(LISTENER "  encryption: off\n  encrypted_shares: []\n" UPSTREAM CREDENTIALS));
+}
+
+static void test_long_shares(void **state)
+{
+    (void)state;
+    for (size_t size = 320; size <= 321; size++) {
+        char name[322] = "", text[1024];
+        memset(name, 's', size);
+        snprintf(text, sizeof text, "%s  encrypted_shares:\n  - %s\n%s", LISTENER, name,
+                 UPSTREAM CREDENTIALS);
+        if (size == 320)
+            config_free(parse(text));
+        else
+            assert_refused(&(struct refused){text, 6, "has 321 bytes; at most 320 are allowed"}, 1);
+    }
+}
+
+static void test_many_shares(void **state)
+{
+    (void)state;
+    for (unsigned count = 256; count <= 257; count++) {
+        char text[8192] = LISTENER "  encrypted_shares:\n";
+        for (unsigned i = 0; i < count; i++)
+            snprintf(&text[strlen(text)], 24, "  - s%u\n", i);
+        strcat(text, UPSTREAM CREDENTIALS);
+        if (count == 256)
+            config_free(parse(text));
+        else
+            assert_refused(
+                &(struct refused){text, 5 + 257, "encrypted_shares[256]: is one too many; at most"},
+                1);
+    }
+}
+
 /* `count` listeners in two lines each, on ports from 1000 on, or as many upstreams. */
 static char *many(unsigned listeners, unsigned upstreams, unsigned names)
 {
@@ -355,6 +455,10 @@ int main(void)
         cmocka_unit_test(test_texts),
         cmocka_unit_test(test_addresses),
         cmocka_unit_test(test_contradictions),
+        cmocka_unit_test(test_encryption),
+        cmocka_unit_test(test_encrypted_shares),
+        cmocka_unit_test(test_long_shares),
+        cmocka_unit_test(test_many_shares),
         cmocka_unit_test(test_most),
         cmocka_unit_test(test_many_keys),
         cmocka_unit_test(test_long_values_are_cut_in_errors),

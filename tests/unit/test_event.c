@@ -379,6 +379,38 @@ static void test_plain(void **state)
     assert_false(plain_number("1a", &number));
 }
 
+static void test_same_without_regard_to_case(void **state)
+{
+    static const char *const same[][2] = {
+        {"", ""},
+        {"Payroll 2$", "pAYROLL 2$"},
+        {"Gr\xc3\xb6\xc3\x9f"
+         "e",
+         "GR\xc3\x96\xc3\x9f"
+         "E"},
+        {"\xce\xa3\xce\x91\xce\xa3", "\xcf\x83\xce\xb1\xcf\x82"}, /* sigma and final sigma */
+        {"\xd0\x91\xd1\x83\xd1\x85", "\xd0\xb1\xd0\xa3\xd0\xa5"}, /* Cyrillic */
+        {"\xe2\x84\xaa", "k"},                                    /* the sign of kelvin */
+        {"\xc5\xbf", "S"},                                        /* long s */
+        {"\xf0\x90\x90\x80", "\xf0\x90\x90\xa8"},                 /* beyond 16 bits */
+        {"a\xff", "A\xff"},
+    };
+    static const char *const different[][2] = {
+        {"", "a"},        {"a", "ab"},          {"ab", "a"},
+        {"a", "b"},       {"[", "{"}, /* 0x20 apart as letters are, and no letters */
+        {"@", "`"},       {"\xc3\xb6", "o"},    {"\xc3\xb6", "\xc3\xa4"},
+        {"\xff", "\xfe"}, {"\xff", "\xc3\xbf"}, {"\xc3", "\xc3\xb6"},
+    };
+    (void)state;
+    for (size_t i = 0; i < sizeof same / sizeof same[0]; i++)
+        if (!plain_same(same[i][0], same[i][1]) || !plain_same(same[i][1], same[i][0]))
+            fail_msg("\"%s\" is not \"%s\"", same[i][0], same[i][1]);
+    for (size_t i = 0; i < sizeof different / sizeof different[0]; i++)
+        if (plain_same(different[i][0], different[i][1]) ||
+            plain_same(different[i][1], different[i][0]))
+            fail_msg("\"%s\" is \"%s\"", different[i][0], different[i][1]);
+}
+
 static void test_names_differ(void **state)
 {
     (void)state;
@@ -399,7 +431,9 @@ static void test_windows_events(void **state)
     } known[] = {
         {EVENT_SMB1_REFUSED, 3000, "SMBServer/Audit"},
         {EVENT_UNSIGNED_REFUSED, 3021, "SMBServer/Audit"},
+        {EVENT_UNENCRYPTED_REFUSED, 3022, "SMBServer/Audit"},
         {EVENT_UPSTREAM_NO_SIGNING, 31998, "SMBClient/Audit"},
+        {EVENT_UPSTREAM_ENCRYPTION, 31999, "SMBClient/Audit"},
         {EVENT_TARGET_NAME_REFUSED, 5168, "Security"},
     };
     (void)state;
@@ -572,6 +606,7 @@ int main(void)
         cmocka_unit_test(test_every_byte),
         cmocka_unit_test(test_long_text_in_json),
         cmocka_unit_test(test_plain),
+        cmocka_unit_test(test_same_without_regard_to_case),
         cmocka_unit_test(test_names_differ),
         cmocka_unit_test(test_windows_events),
         cmocka_unit_test(test_catalogue),

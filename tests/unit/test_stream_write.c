@@ -121,30 +121,45 @@ static void test_many_slices_in_order(void **state)
     free(bytes);
 }
 
+/* Sends frame `i` of three that lie one after the other in `buffer`. */
+static void send_of_three(struct end *end, struct buffer *buffer, const size_t *sizes, size_t i)
+{
+    uint8_t *at = buffer->bytes + BUFFER_HEADROOM + FRAME_HEAD_SIZE;
+    for (size_t j = 0; j < i; j++)
+        at += FRAME_HEAD_SIZE + sizes[j];
+    assert_true(stream_send(&end->stream, buffer, at + FRAME_HEAD_SIZE, sizes[i]));
+}
+
 static void test_neighbours_are_merged(void **state)
 {
     static const size_t sizes[] = {10, 20, 30};
     struct end *end = *state;
     struct received received = {0};
+    struct buffer *buffers[3];
     size_t total;
-    uint8_t *bytes = make_frames(sizes, COUNT_OF(sizes), &total), *at;
-    struct buffer *buffer = buffer_with(end, bytes, total, &at);
-    struct buffer *other = buffer_with(end, bytes, total, &at);
-    at = buffer->bytes + BUFFER_HEADROOM + FRAME_HEAD_SIZE;
-    assert_true(stream_send(&end->stream, buffer, at + 4, 10));
-    assert_true(stream_send(&end->stream, buffer, at + 18, 20));
+    uint8_t *bytes = make_frames(sizes, COUNT_OF(sizes), &total), *at, expected[200];
+    for (size_t i = 0; i < 3; i++)
+        buffers[i] = buffer_with(end, bytes, total, &at);
+    send_of_three(end, buffers[0], sizes, 0);
+    send_of_three(end, buffers[0], sizes, 1);
     assert_int_equal(end->stream.out_count, 1);
-    assert_int_equal(end->stream.out_bytes, 38);
-    /* The same place in another buffer is no neighbour; nor is one that lies further on. */
-    assert_true(stream_send(&end->stream, other,
-                            other->bytes + BUFFER_HEADROOM + FRAME_HEAD_SIZE + 42, 30));
+    assert_int_equal(end->stream.out_bytes, 14 + 24);
+    send_of_three(end, buffers[1], sizes, 2); /* the right place in another buffer */
     assert_int_equal(end->stream.out_count, 2);
-    assert_true(stream_send(&end->stream, buffer, at + 50, 22));
-    assert_int_equal(end->stream.out_count, 3);
-    buffer_release(buffer);
-    buffer_release(other);
+    send_of_three(end, buffers[2], sizes, 0);
+    send_of_three(end, buffers[2], sizes, 2); /* not next to the one before */
+    assert_int_equal(end->stream.out_count, 4);
+    send_of_three(end, buffers[2], sizes, 1); /* before it */
+    assert_int_equal(end->stream.out_count, 5);
+    for (size_t i = 0; i < 3; i++)
+        buffer_release(buffers[i]);
     receive_all(end, &received);
-    check_received(&received, bytes, total + 4 + 22 - (received.size < total + 26 ? 1 : 0));
+    memcpy(expected, bytes, total);
+    memcpy(expected + 72, bytes, 14);
+    memcpy(expected + 86, bytes + 38, 34);
+    memcpy(expected + 120, bytes + 14, 24);
+    check_received(&received, expected, 144);
+    assert_int_equal(end->pool.in_use, 0);
     received_free(&received);
     free(bytes);
 }
@@ -163,8 +178,8 @@ static uint8_t *own_message(struct end *end, size_t i, size_t room, size_t used)
 
 static void test_own_messages(void **state)
 {
-    static const size_t sizes[] = {64,  0,   80,   5000, 5000, 5000, 72,
-                                   100, 1000, 128 * 1024, 64, 16 * 1024, 1};
+    static const size_t sizes[] = {64,  0,    80,         5000, 5000,      5000, 72,
+                                   100, 1000, 128 * 1024, 64,   16 * 1024, 1};
     struct end *end = *state;
     struct received received = {0};
     size_t total;
