@@ -100,9 +100,10 @@ class RawClient(Wire):
         return self.negotiated
 
     def login(self, user="alice", password=None, session=None, raw=False, mechanisms=None,
-              list_mic=True, setup_sign="right", **knobs):
+              list_mic=True, setup_sign="right", previous=0, **knobs):
         """A new session, or with `session` a re-authentication of that one; `knobs` are those of
-        ntlm.Client. `raw` speaks NTLMSSP without SPNEGO; `list_mic` False leaves SPNEGO's out.
+        ntlm.Client. `raw` speaks NTLMSSP without SPNEGO; `list_mic` False leaves SPNEGO's out;
+        `previous` is the SessionId of a session that this one takes the place of.
         Raises Failed with the status of a refusal."""
         password = USERS.get(user, "") if password is None else password
         again = session is not None
@@ -113,8 +114,8 @@ class RawClient(Wire):
         preauth = self.preauth
         token = client.negotiate() if raw else spnego.init_token(mechanisms, client.negotiate())
         for step in range(3):
-            request = self.build(smb2.SESSION_SETUP, bodies.session_setup(token), session,
-                                 sign_as=setup_sign, tree_id=0)
+            request = self.build(smb2.SESSION_SETUP, bodies.session_setup(token, previous=previous),
+                                 session, sign_as=setup_sign, tree_id=0)
             preauth = preauth_update(preauth, request)
             message_id = smb2.parse_header(request).message_id
             self.waiting[message_id] = session if again else None

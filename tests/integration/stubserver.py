@@ -12,8 +12,10 @@ Knobs
   last_setup         "right", "unsigned" or "flipped": that response's signature
   unsigned, flipped  commands whose responses carry no signature, or one with a bit changed
   twice              commands that are answered twice
-  interim            "honest": every READ is answered by an interim response first; "forged": an interim
-                     response for a request nobody made comes with every READ; "forged break" likewise
+  interim            what comes before the answer to a READ: an interim response that is "honest", "twice",
+                     "for nobody" (a request never made), "not async", "without id", or too "long"; or a
+                     "break" of an oplock, or "lease break", that nobody has
+  share_flags, share_capabilities  of every TREE_CONNECT response
   spoil              a function of a whole response before it is signed: what it returns is signed and sent
   validate           what VALIDATE_NEGOTIATE_INFO is answered: "right", "mismatch", "unsigned", "denied"
 """
@@ -43,12 +45,14 @@ class StubServer:
 
     def __init__(self, dialect=0x311, security_mode=3, smb1_only=False, closes=None, silent=None,
                  session_flags=0, login_status=SUCCESS, last_setup="right", unsigned=(), flipped=(),
-                 twice=(), interim=None, spoil=None, validate="right", passwords=None):
+                 twice=(), interim=None, spoil=None, validate="right", share_flags=0,
+                 share_capabilities=0, passwords=None):
         self.dialect, self.security_mode, self.smb1_only = dialect, security_mode, smb1_only
         self.closes, self.silent = closes, silent
         self.session_flags, self.login_status, self.last_setup = session_flags, login_status, last_setup
         self.unsigned, self.flipped, self.twice = unsigned, flipped, twice
         self.interim, self.validate, self.spoil = interim, validate, spoil or (lambda raw: raw)
+        self.share_flags, self.share_capabilities = share_flags, share_capabilities
         self.passwords = USERS if passwords is None else passwords
         self.address = new_address()
         self.port = free_port(self.address)
@@ -230,7 +234,9 @@ class Conversation:
 
     def _command(self, message, key):
         if message.command == smb2.TREE_CONNECT:
-            self._answer(message, key, struct.pack("<HBBIII", 16, 1, 0, 0, 0, 0x1F01FF), tree=7 << 32)
+            self._answer(message, key, struct.pack(
+                "<HBBIII", 16, 1, 0, self.stub.share_flags, self.stub.share_capabilities, 0x1F01FF),
+                         tree=7 << 32)
         elif message.command == smb2.CREATE:
             self._answer(message, key, struct.pack("<HBBI32xQQII16sIIB", 89, 0, 0, 1, 4096, len(CONTENT),
                                                    0x80, 0, FILE_ID, 0, 0, 0)[:-1])
@@ -249,19 +255,23 @@ class Conversation:
             self._answer(message, key, status=smb2.NOT_SUPPORTED)
 
     def _read(self, message, key):
-        interim = struct.pack("<HBBI", 9, 0, 0, 0) + b"\0"
-        if self.stub.interim == "honest":
-            self._send(self._response(message, interim, PENDING, tree=0x1234, flags=ASYNC))
-            self._answer(message, key, self._data(), tree=0x1234, flags=ASYNC)
-            return
-        if self.stub.interim == "forged":
-            forged = smb2.replace_header(self._response(message, interim, PENDING, tree=9, flags=ASYNC),
-                                         message_id=message.message_id + 1000)
-            self._send(forged)
-        elif self.stub.interim == "forged break":
-            self._send(Header(smb2.OPLOCK_BREAK, BREAK_ID, 0, 0, flags=RESPONSE).pack() +
-                       struct.pack("<HBBI16s", 24, 0, 0, 0, b"\xee" * 16))
-        self._answer(message, key, self._data())
+        what = self.stub.interim
+        final = {}
+        if what in ("break", "lease break"):
+            body = (struct.pack("<HBBI16s", 24, 0, 0, 0, b"\xee" * 16) if what == "break" else
+                    struct.pack("<HHI16sIIIII", 44, 0, 0, b"\xee" * 16, 7, 1, 0, 0, 0))
+            self._send(Header(smb2.OPLOCK_BREAK, BREAK_ID, 0, 0, flags=RESPONSE).pack() + body)
+        elif what:
+            body = ERROR_BODY + (b"and more" if what == "long" else b"")
+            tree = 0 if what == "without id" else 0x1234
+            interim = self._response(message, body, PENDING, tree=tree,
+                                     flags=0 if what == "not async" else ASYNC)
+            if what == "for nobody":
+                interim = smb2.replace_header(interim, message_id=message.message_id + 1000)
+            for _ in range(2 if what == "twice" else 1):
+                self._send(interim)
+            final = {"tree": tree, "flags": ASYNC} if what in ("honest", "twice", "long") else {}
+        self._answer(message, key, self._data(), **final)
 
     @staticmethod
     def _data():

@@ -2,6 +2,7 @@
 
 import pytest
 
+import bodies
 import smb2
 from harness import USERS
 from rawclient import Disconnected, Failed
@@ -110,9 +111,44 @@ def test_two_users_on_one_connection(rig):
         alice.logoff()
         bob.close(bob.create("of-bob", options=0x1000))
         # The ended session's id is answered, not a reason to disconnect the other user.
-        answer = client.ask(smb2.ECHO, b"\4\0\0\0", session=alice)
+        answer = client.ask(smb2.ECHO, bodies.empty(), session=alice)
         assert answer.status == smb2.USER_SESSION_DELETED
         bob.close(bob.create("of-bob", options=0x1000))
         bob.logoff()
     rig.proxy.wait_event("logoff", user="alice")
     rig.proxy.wait_event("logoff", user="bob")
+
+
+def reconnect(rig, user, previous):
+    """A new connection that says it takes the place of a session."""
+    client = rig.raw()
+    client.negotiate()
+    session = client.login(user, previous=previous)
+    session.tree_connect()
+    return client, session
+
+
+def test_reconnecting_client_ends_its_own_previous_session(rig):
+    """Else its own locks and opens would stand in its way until they time out."""
+    first, old = rig.established("alice")
+    old.create("exclusive", share=0)
+    second, new = reconnect(rig, "alice", old.id)
+    with first, second:
+        new.close(new.create("exclusive", share=0))
+        old.ended = True
+        try:
+            assert old.ask(smb2.CREATE, bodies.create("f")).status == smb2.USER_SESSION_DELETED
+        except Disconnected:
+            pass
+
+
+def test_nobody_ends_the_session_of_another(rig):
+    first, old = rig.established("alice")
+    old.create("exclusive", share=0)
+    with first:
+        for user, previous in (("bob", old.id), ("bob", 1), ("alice", old.id + 1)):
+            client, session = reconnect(rig, user, previous)
+            with client:
+                session.must(smb2.ECHO, bodies.empty())
+            old.must(smb2.ECHO, bodies.empty())
+        old.close(old.create("another", share=0))

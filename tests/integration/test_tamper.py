@@ -66,6 +66,15 @@ def test_request_without_a_right_signature(rig, command, way):
     assert not os.path.exists(os.path.join(rig.server.share, "made"))
 
 
+@pytest.mark.parametrize("way", CLIENT_WAYS)
+def test_reauthentication_without_a_right_signature(rig, way):
+    """The legs of a new session are not signed; those of a session that exists are."""
+    with Stage(rig) as stage:
+        with pytest.raises(Disconnected):
+            stage.client.login("alice", session=stage.session, setup_sign=way)
+        rig.proxy.wait_event(CLIENT_WAYS[way], leg="client")
+
+
 @pytest.mark.parametrize("dialect", [0x202, 0x210, 0x300, 0x302, 0x311])
 @pytest.mark.parametrize("at", [14, 24, 36, 70, -1], ids=lambda at: f"byte {at}")
 def test_changed_request_with_the_old_signature(rig, dialect, at):
