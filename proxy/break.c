@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "proxy/dialect.h"
 #include "proxy/open.h"
 #include "proxy/worker_state.h"
 
@@ -47,6 +48,8 @@ static void send_break(struct link *link, struct session *session, const uint8_t
     memcpy(copy, message, size);
     if (names_session && session)
         smb2_set_session_id(copy, session->client_id);
+    struct smb2_message told = {.header.command = SMB2_OPLOCK_BREAK, .at = copy, .size = size};
+    dialect_clear(&told, TO_CLIENT, link->client.dialect, link->server.dialect, true);
     smb2_set_next_command(copy, 0);
     smb2_set_credits(copy, 0);
     smb2_set_flags(copy, SMB2_FLAGS_SERVER_TO_REDIR);

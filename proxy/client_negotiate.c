@@ -343,7 +343,11 @@ static void choose_capabilities(struct link *link)
     const struct leg *server = &link->server;
     uint32_t carried = 0;
     if (client->dialect >= SMB_2_1 && server->dialect >= SMB_2_1)
-        carried = SMB2_GLOBAL_CAP_LEASING | SMB2_GLOBAL_CAP_LARGE_MTU;
+        carried = SMB2_GLOBAL_CAP_LARGE_MTU;
+    /* A 3.x client asks for leases with epochs, which a 2.1 server does not count. */
+    if (client->dialect >= SMB_2_1 &&
+        server->dialect >= (client->dialect >= SMB_3_0 ? SMB_3_0 : SMB_2_1))
+        carried |= SMB2_GLOBAL_CAP_LEASING;
     if (client->dialect >= SMB_3_0 && server->dialect >= SMB_3_0)
         carried |= SMB2_GLOBAL_CAP_DIRECTORY_LEASING & client->client_capabilities;
     client->server_capabilities = carried & server->server_capabilities;

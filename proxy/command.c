@@ -1,6 +1,7 @@
 #include "proxy/command.h"
 
 #include "proxy/body.h"
+#include "proxy/dialect.h"
 
 static const struct verdict forward = {VERDICT_FORWARD, 0};
 static const struct verdict answered = {VERDICT_ANSWERED, 0};
@@ -183,25 +184,11 @@ uint32_t command_upstream_charge(const struct link *link, const struct smb2_head
 
 void command_translate(const struct link *link, struct smb2_message *message)
 {
-    uint16_t from = link->client.dialect, to = link->server.dialect;
     const struct smb2_header *header = &message->header;
-    uint32_t flags = header->flags | SMB2_FLAGS_SIGNED;
+    uint16_t to = link->server.dialect;
     /* 2.0.2 and servers without multi-credit requests know no CreditCharge (MS-SMB2 2.2.1.2). */
     smb2_set_credit_charge(message->at, multi_credit(&link->server)
                                             ? (uint16_t)command_upstream_charge(link, header)
                                             : to >= SMB_2_1);
-    /* ChannelSequence and the replay flag exist from 3.0 on; in 2.x the field is reserved, zero. */
-    if (from < SMB_3_0 || to < SMB_3_0) {
-        smb2_set_status(message->at, 0);
-        flags &= ~(uint32_t)SMB2_FLAGS_REPLAY_OPERATION;
-    } else {
-        smb2_set_status(message->at, header->status & 0xffff);
-    }
-    if (from < SMB_3_1_1 || to < SMB_3_1_1) {
-        flags &= ~(uint32_t)SMB2_FLAGS_PRIORITY_MASK;
-        /* TREE_CONNECT's flags are reserved below 3.1.1 (MS-SMB2 2.2.9). */
-        if (header->command == SMB2_TREE_CONNECT)
-            put_le16(message->at + SMB2_HEADER_SIZE + 2, 0);
-    }
-    smb2_set_flags(message->at, flags);
+    dialect_clear(message, TO_UPSTREAM, link->client.dialect, to, true);
 }

@@ -289,6 +289,11 @@ void break_drop_all(struct link *link);
 MUST_USE bool tree_path_split(struct span path, struct span *server, struct span *share);
 /* Notes path and share of a TREE_CONNECT request; false when out of memory or not text. */
 MUST_USE bool tree_note(struct pending *pending, struct span message, uint16_t dialect);
+/* Writes the file server's own name into the path of a TREE_CONNECT request: in its place, or into
+ * `alone`, to which the message moves, when it is longer and no other request follows in its chain.
+ * False when out of memory. */
+MUST_USE bool tree_name_server(struct link *link, struct smb2_message *message,
+                               struct frame *alone);
 enum tree_verdict {
     TREE_PASS,
     TREE_HELD,    /* it was kept, and goes out by tree_release() */

@@ -21,6 +21,7 @@ struct part {
     struct verdict verdict;
     const struct tree *tree; /* NULL: none, or not known */
     bool encrypt;            /* upstream */
+    struct frame alone; /* where it lies, when it did not fit in its place; else without a buffer */
     struct pending *before;  /* the request that this one is related to */
     struct pending *pending; /* once it has been forwarded */
 };
@@ -50,6 +51,7 @@ static size_t split(struct link *link, struct frame *frame, const struct session
         parts[count].session = NULL;
         parts[count].tree = NULL;
         parts[count].encrypt = false;
+        parts[count].alone = (struct frame){0};
         parts[count].pending = parts[count].before = NULL;
         parts[count].verdict = (struct verdict){VERDICT_FORWARD, 0};
         if (++count == CHAIN_MAX)
@@ -225,6 +227,10 @@ static bool rewrite(struct link *link, struct part *part, bool last_of_run)
         part->before->related_next = id;
     part->pending = pending;
     command_translate(link, message);
+    if (header->command == SMB2_TREE_CONNECT && !tree_name_server(link, message, &part->alone)) {
+        link_end(link, END_MEMORY);
+        return false;
+    }
     smb2_set_credits(message->at, credits_to_ask(link, header, charge));
     smb2_set_message_id(message->at, id);
     /* "The session of the one before" stays as it is (MS-SMB2 3.2.4.1.4). */
@@ -238,24 +244,26 @@ static bool rewrite(struct link *link, struct part *part, bool last_of_run)
 /* Parts that may share a frame: one TRANSFORM is of one session. */
 static bool same_frame(const struct part *first, const struct part *next)
 {
-    return next->verdict.what == VERDICT_FORWARD && next->encrypt == first->encrypt &&
+    return (next == first || next->message.header.command != SMB2_TREE_CONNECT) &&
+           next->verdict.what == VERDICT_FORWARD && next->encrypt == first->encrypt &&
            (!first->encrypt || next->session == first->session);
 }
 
 /* Queues a run of neighbouring parts as one frame; the number of parts. */
 static size_t forward_run(struct link *link, struct frame *frame, size_t first, size_t count)
 {
-    uint8_t *start = parts[first].message.at;
+    const struct part *head = &parts[first];
     size_t size = 0, i = first;
     for (; i < count && same_frame(&parts[first], &parts[i]); i++) {
         bool last = i + 1 == count || !same_frame(&parts[first], &parts[i + 1]);
-        size += parts[i].message.size;
         if (i > first && parts[i].message.header.flags & SMB2_FLAGS_RELATED_OPERATIONS)
             parts[i].before = parts[i - 1].pending;
         if (!rewrite(link, &parts[i], last))
             return count;
+        size += parts[i].message.size;
     }
-    seal_send(&link->server, parts[first].session, frame, start, size, parts[first].encrypt);
+    seal_send(&link->server, head->session, head->alone.buffer ? &head->alone : frame,
+              head->message.at, size, head->encrypt);
     return i - first;
 }
 
@@ -347,6 +355,8 @@ static void take_frame(struct link *link, struct frame *frame, const struct sess
             carry_out(link, &taken, count);
         }
     }
+    for (size_t i = 0; i < count; i++)
+        buffer_release(parts[i].alone.buffer);
     buffer_release(taken.buffer);
 }
 

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "proxy/body.h"
+#include "proxy/dialect.h"
 #include "proxy/open.h"
 #include "proxy/worker_state.h"
 
@@ -28,10 +29,11 @@ struct part {
     struct pending *pending;
     const struct session *opened; /* whose TRANSFORM it came in; NULL: none */
     enum response_kind kind;
-    bool forwarded;          /* goes to the client in place */
-    bool signs;              /* all but breaks */
-    bool encrypt;            /* towards the client */
-    bool ends_session;       /* once it has been sent */
+    bool forwarded;     /* goes to the client in place */
+    struct frame alone; /* where it lies, when it did not fit in its place; else without a buffer */
+    bool signs;         /* all but breaks */
+    bool encrypt;       /* towards the client */
+    bool ends_session;  /* once it has been sent */
     struct session *session; /* whose keys close it; may be NULL for a break */
     uint64_t session_id;     /* the client's, of a session to end */
 };
@@ -58,6 +60,7 @@ static size_t split(struct link *link, struct frame *frame, const struct session
             return 0;
         parts[count].message.header.encrypted = opened != NULL;
         parts[count].opened = opened;
+        parts[count].alone = (struct frame){0};
         parts[count].pending = NULL;
         parts[count].session = NULL;
         parts[count].forwarded = parts[count].ends_session = parts[count].encrypt = false;
@@ -295,6 +298,49 @@ static void rewrite_header(struct link *link, const struct pending *pending,
         smb2_set_session_id(message->at, pending->session->client_id);
 }
 
+/* Some commands' own responses have the error body's StructureSize too, but no error status. */
+static bool has_error_body(const struct smb2_message *message)
+{
+    uint32_t status = message->header.status;
+    return message->size >= SMB2_HEADER_SIZE + 8 && get_le16(message->at + SMB2_HEADER_SIZE) == 9 &&
+           (status >> 30 == 3 || status == STATUS_STOPPED_ON_SYMLINK);
+}
+
+/* Writes an error's data as the client's dialect has it: in its place, or where there is room. */
+static void take_error(struct link *link, struct part *part)
+{
+    enum { DATA_MAX = 1024 };
+    uint8_t body[8 + DATA_MAX];
+    struct smb2_message *message = &part->message;
+    struct writer writer = writer_over(body, sizeof body);
+    bool redirects;
+    uint16_t client = link->client.dialect, upstream = link->server.dialect;
+    if (get_le32(message->at + SMB2_HEADER_SIZE + 4) == 0 ||
+        (client != SMB_3_1_1 && client == upstream))
+        return;
+    if (!dialect_error_body((struct span){message->at, message->size}, client, upstream, &writer,
+                            &redirects) ||
+        !writer_done(&writer)) {
+        bad_response(link, EVENT_PROTOCOL_ERROR, "error_body");
+        return;
+    }
+    if (redirects)
+        report_event(EVENT_BYPASS_REFUSED, link, part->session, LEG_UPSTREAM, "share_redirect",
+                     "refused");
+    if (SMB2_HEADER_SIZE + writer_size(&writer) > message->size) {
+        part->alone = frame_alone(&link->worker->buffers, SMB2_HEADER_SIZE + writer_size(&writer));
+        if (!part->alone.buffer) {
+            link_end(link, END_MEMORY);
+            return;
+        }
+        memcpy(part->alone.at, message->at, SMB2_HEADER_SIZE);
+        message->at = part->alone.at;
+    }
+    memcpy(message->at + SMB2_HEADER_SIZE, body, writer_size(&writer));
+    if (message->header.next_command == 0 || part->alone.buffer)
+        message->size = SMB2_HEADER_SIZE + writer_size(&writer);
+}
+
 static void take_tree(struct link *link, struct part *part)
 {
     struct smb2_message *message = &part->message;
@@ -356,6 +402,10 @@ static void take_final(struct link *link, struct part *part)
     part->session = session;
     part->encrypt = pending->client_encrypts;
     part->signs = part->forwarded = true;
+    if (has_error_body(&part->message))
+        take_error(link, part);
+    dialect_clear(&part->message, TO_CLIENT, link->client.dialect, link->server.dialect,
+                  status == STATUS_SUCCESS);
     if (command == SMB2_TREE_CONNECT)
         take_tree(link, part);
     if (command == SMB2_CREATE)
@@ -417,6 +467,8 @@ static bool is_foreign(struct link *link, const struct frame *frame)
 
 static bool same_frame(const struct part *first, const struct part *next)
 {
+    if (next != first && (next->alone.buffer || first->alone.buffer))
+        return false;
     return next->forwarded && next->encrypt == first->encrypt &&
            (!first->encrypt || next->session == first->session);
 }
@@ -437,7 +489,8 @@ static size_t forward_run(struct link *link, struct frame *frame, size_t first, 
             return count;
         size += part->message.size;
     }
-    seal_send(&link->client, head->session, frame, head->message.at, size, head->encrypt);
+    seal_send(&link->client, head->session, head->alone.buffer ? &head->alone : frame,
+              head->message.at, size, head->encrypt);
     return i - first;
 }
 
@@ -474,6 +527,8 @@ void response_frame(struct link *link, struct frame *frame)
         i += parts[i].forwarded ? forward_run(link, frame, i, count) : 1;
     if (!link_ended(link) && link->breaks)
         break_release(link);
+    for (size_t i = 0; i < count; i++)
+        buffer_release(parts[i].alone.buffer);
     for (size_t i = 0; i < count && !link_ended(link); i++)
         if (parts[i].ends_session)
             end_session(link, &parts[i]);

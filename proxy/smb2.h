@@ -74,6 +74,7 @@ enum {
 #define STATUS_SUCCESS                               0x00000000u
 #define STATUS_PENDING                               0x00000103u
 #define STATUS_NOTIFY_CLEANUP                        0x0000010bu
+#define STATUS_STOPPED_ON_SYMLINK                    0x8000002du
 #define STATUS_BUFFER_OVERFLOW                       0x80000005u
 #define STATUS_NOT_IMPLEMENTED                       0xc0000002u
 #define STATUS_INVALID_PARAMETER                     0xc000000du

@@ -31,6 +31,13 @@ void stream_open(struct stream *stream, struct event_base *base, int fd, struct 
     event_assign(&stream->write_event, base, fd, EV_WRITE | EV_PERSIST, on_writable, stream);
 }
 
+struct frame frame_alone(struct buffer_pool *pool, size_t size)
+{
+    struct buffer *buffer = buffer_get(pool, BUFFER_HEADROOM + FRAME_HEAD_SIZE + size);
+    uint8_t *at = buffer ? buffer->bytes + BUFFER_HEADROOM + FRAME_HEAD_SIZE : NULL;
+    return (struct frame){buffer, at, size, BUFFER_HEADROOM};
+}
+
 static void drop_output(struct stream *stream)
 {
     while (stream->out_count) {

@@ -26,6 +26,10 @@ struct frame {
     size_t headroom; /* bytes before the transport header that are nobody else's */
 };
 
+/* Room for one message of `size` bytes in a buffer of its own, with headroom. The caller releases
+ * the buffer, which is NULL when there is no memory. */
+struct frame frame_alone(struct buffer_pool *pool, size_t size);
+
 enum stream_end {
     STREAM_CLOSED,    /* the peer closed */
     STREAM_FAILED,    /* errno of the stream says why */

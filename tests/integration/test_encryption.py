@@ -13,7 +13,7 @@ import bodies
 import smb2
 import transform
 from capture import TO_CLIENT, TO_SERVER
-from harness import USERS
+from harness import USERS, wait_until
 from nas import Nas
 from rawclient import ALL_DIALECTS, Disconnected, Failed
 from report import assert_independent
@@ -92,7 +92,8 @@ def test_share_encryption_that_the_file_server_demands(tmp_path):
         client, session = rig.established(dialects=[0x210], share="priv")
         with client, pytest.raises(REFUSED):
             session.tree_connect("data")
-        rig.proxy.wait_event("upstream_encryption")
+        rig.proxy.wait_event("unencrypted_refused", share=f"\\\\{rig.address}\\data")
+        rig.proxy.mark()
         # One that can, but sends a request that is only signed.
         client = rig.raw()
         with client:
@@ -162,8 +163,8 @@ def sealed_pair(rig):
 def expect_end(rig, client):
     before = len(rig.at_server())
     assert client.ends() and not client.answers
-    refused = [event for event in rig.proxy.seen() if event.get("verdict") == "refused"]
-    assert refused, rig.proxy.seen()
+    wait_until(lambda: [event for event in rig.proxy.seen() if event.get("verdict") == "refused"],
+               "an event that tells it")
     assert not [message for message in rig.at_server()[before:] if message.command != smb2.LOGOFF]
 
 

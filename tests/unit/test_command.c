@@ -13,10 +13,24 @@ static void check(struct fixture *fixture, struct request *request, int what, ui
     free(request->message.at);
 }
 
+/* Gives a TREE_CONNECT its path. */
+static void put_path_at(struct request *request, size_t offset, const char *path)
+{
+    size_t size = strlen(path) * 2;
+    uint8_t *at = request->body + offset;
+    assert_true(request->message.size >= SMB2_HEADER_SIZE + offset + size);
+    put_le16(request->body + 4, (uint16_t)(SMB2_HEADER_SIZE + offset));
+    put_le16(request->body + 6, (uint16_t)size);
+    for (size_t i = 0; path[i]; i++)
+        put_le16(at + 2 * i, (uint8_t)path[i]);
+}
+
 static void check_shape(struct fixture *fixture, uint16_t command, uint16_t structure_size,
                         size_t body_size, int what, uint32_t status)
 {
     struct request request = simple_request(command, structure_size, body_size);
+    if (command == SMB2_TREE_CONNECT && body_size >= 18)
+        put_path_at(&request, 8, "\\\\s\\d");
     fixture->session->state = SESSION_VALID; /* a LOGOFF that is forwarded changes it */
     check(fixture, &request, what, status);
     assert_false(link_ended(&fixture->link));
@@ -28,11 +42,21 @@ static const struct shape {
     uint16_t structure_size;
     size_t body;
 } shapes[] = {
-    {SMB2_LOGOFF, 4, 4},         {SMB2_TREE_CONNECT, 9, 8},      {SMB2_TREE_DISCONNECT, 4, 4},
-    {SMB2_CREATE, 57, 56},       {SMB2_CLOSE, 24, 24},           {SMB2_FLUSH, 24, 24},
-    {SMB2_READ, 49, 48},         {SMB2_WRITE, 49, 48},           {SMB2_LOCK, 48, 24},
-    {SMB2_IOCTL, 57, 56},        {SMB2_QUERY_DIRECTORY, 33, 32}, {SMB2_CHANGE_NOTIFY, 32, 32},
-    {SMB2_QUERY_INFO, 41, 40},   {SMB2_SET_INFO, 33, 32},        {SMB2_OPLOCK_BREAK, 24, 24},
+    {SMB2_LOGOFF, 4, 4},
+    {SMB2_TREE_CONNECT, 9, 18},
+    /* with the shortest path there can be */ {SMB2_TREE_DISCONNECT, 4, 4},
+    {SMB2_CREATE, 57, 56},
+    {SMB2_CLOSE, 24, 24},
+    {SMB2_FLUSH, 24, 24},
+    {SMB2_READ, 49, 48},
+    {SMB2_WRITE, 49, 48},
+    {SMB2_LOCK, 48, 24},
+    {SMB2_IOCTL, 57, 56},
+    {SMB2_QUERY_DIRECTORY, 33, 32},
+    {SMB2_CHANGE_NOTIFY, 32, 32},
+    {SMB2_QUERY_INFO, 41, 40},
+    {SMB2_SET_INFO, 33, 32},
+    {SMB2_OPLOCK_BREAK, 24, 24},
     {SMB2_OPLOCK_BREAK, 36, 36},
 };
 
@@ -48,6 +72,8 @@ static void test_shapes(void **state)
             check_shape(*state, shape->command, (uint16_t)(size + wrong[j]), shape->body + 100,
                         VERDICT_REFUSE, STATUS_INVALID_PARAMETER);
         if (shape->structure_size == 36)
+            continue;
+        if (shape->command == SMB2_TREE_CONNECT)
             continue;
         for (size_t less = 1; less <= shape->body; less += shape->body / 4)
             check_shape(*state, shape->command, size, shape->body - less, VERDICT_REFUSE,
@@ -165,6 +191,81 @@ static void test_ranges(void **state)
     check(*state, &request, VERDICT_REFUSE, STATUS_INVALID_PARAMETER);
 }
 
+/* Server and share, and nothing else: the rules go by the share. */
+static void test_tree_connect_paths(void **state)
+{
+    static const struct {
+        const char *path;
+        bool good;
+    } rows[] = {
+        {"\\\\s\\d", true},    {"\\\\server.example\\a share$", true},
+        {"\\\\s\\", false},    {"\\\\\\d", false},
+        {"\\s\\d", false},     {"s\\d", false},
+        {"\\\\sd", false},     {"\\\\s\\d\\e", false},
+        {"\\\\s\\d\\", false}, {"\\\\s\\\\d", false},
+        {"//s/d", false},      {"", false},
+        {"\\\\\\\\\\", false},
+    };
+    for (size_t i = 0; i < COUNT_OF(rows); i++) {
+        struct request request = simple_request(SMB2_TREE_CONNECT, 9, 100);
+        put_path_at(&request, 8, rows[i].path);
+        check(*state, &request, rows[i].good ? VERDICT_FORWARD : VERDICT_REFUSE,
+              rows[i].good ? 0 : STATUS_BAD_NETWORK_NAME);
+    }
+    struct request request = simple_request(SMB2_TREE_CONNECT, 9, 100);
+    put_path_at(&request, 8, "\\\\s\\d");
+    put_le16(request.body + 6, 9); /* half a character */
+    check(*state, &request, VERDICT_REFUSE, STATUS_BAD_NETWORK_NAME);
+}
+
+static void test_normalized_name_information(void **state)
+{
+    static const uint16_t dialects[] = {SMB_2_0_2, SMB_2_1, SMB_3_0, SMB_3_0_2, SMB_3_1_1};
+    struct fixture *fixture = *state;
+    for (size_t i = 0; i < COUNT_OF(dialects); i++) {
+        bool known = dialects[i] == SMB_3_1_1;
+        fixture->link.client.dialect = dialects[i];
+        for (uint8_t type = 1; type <= 4; type++) {
+            bool forwarded = known || type != 1;
+            struct request request = simple_request(SMB2_QUERY_INFO, 41, 40);
+            request.body[2] = type;
+            request.body[3] = 48;
+            check(fixture, &request, forwarded ? VERDICT_FORWARD : VERDICT_REFUSE,
+                  forwarded ? 0 : STATUS_NOT_SUPPORTED);
+        }
+        struct request request = simple_request(SMB2_QUERY_INFO, 41, 40);
+        request.body[2] = 1;
+        request.body[3] = 18; /* FileAllInformation is everybody's */
+        check(fixture, &request, VERDICT_FORWARD, 0);
+    }
+}
+
+static struct request create_with_contexts(uint32_t next)
+{
+    struct request request = simple_request(SMB2_CREATE, 57, 56 + 48);
+    uint8_t *context = request.body + 56;
+    put_le32(request.body + 48, SMB2_HEADER_SIZE + 56);
+    put_le32(request.body + 52, 48);
+    for (int i = 0; i < 2; i++, context += 24) {
+        put_le32(context, i ? 0 : next);
+        put_le16(context + 4, 16);
+        put_le16(context + 6, 4);
+        memcpy(context + 16, "QFid", 4);
+    }
+    return request;
+}
+
+static void test_create_contexts(void **state)
+{
+    static const uint32_t wrong[] = {4, 20, 48, 56, 0xfffffff8};
+    struct request request = create_with_contexts(24);
+    check(*state, &request, VERDICT_FORWARD, 0);
+    for (size_t i = 0; i < COUNT_OF(wrong); i++) {
+        request = create_with_contexts(wrong[i]);
+        check(*state, &request, VERDICT_REFUSE, STATUS_INVALID_PARAMETER);
+    }
+}
+
 /* Below 3.1.1 the bit means nothing, and does not get there: see the translation. */
 static void test_tree_connect_extension(void **state)
 {
@@ -174,6 +275,7 @@ static void test_tree_connect_extension(void **state)
         bool known = dialects[i] == SMB_3_1_1;
         struct request request = simple_request(SMB2_TREE_CONNECT, 9, 60);
         put_le16(request.body + 2, SMB2_TREE_CONNECT_FLAG_EXTENSION_PRESENT);
+        put_path_at(&request, 24, "\\\\s\\d");
         fixture->link.client.dialect = dialects[i];
         check(fixture, &request, known ? VERDICT_REFUSE : VERDICT_FORWARD,
               known ? STATUS_NOT_SUPPORTED : 0);
@@ -308,6 +410,10 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_dfs_requests, fixture_open, fixture_close),
         cmocka_unit_test_setup_teardown(test_ioctls, fixture_open, fixture_close),
         cmocka_unit_test_setup_teardown(test_ranges, fixture_open, fixture_close),
+        cmocka_unit_test_setup_teardown(test_tree_connect_paths, fixture_open, fixture_close),
+        cmocka_unit_test_setup_teardown(test_normalized_name_information, fixture_open,
+                                        fixture_close),
+        cmocka_unit_test_setup_teardown(test_create_contexts, fixture_open, fixture_close),
         cmocka_unit_test_setup_teardown(test_tree_connect_extension, fixture_open, fixture_close),
         cmocka_unit_test_setup_teardown(test_validate_at_3_1_1_ends_the_link, fixture_open,
                                         fixture_close),
