@@ -28,7 +28,8 @@ const char *login_kind_name(enum login_kind kind)
     return "unknown";
 }
 
-/* Threads go on with the credentials they have; whatever begins from here on uses the new ones. */
+/* Threads go on with the credentials they have; whatever begins from here on uses the new ones,
+ * which no file server has refused yet. */
 static void reload(struct keeper *keeper)
 {
     struct secrets *secrets = secrets_read(keeper->settings->credentials);
@@ -38,6 +39,8 @@ static void reload(struct keeper *keeper)
     }
     secrets_release(keeper->secrets);
     keeper->secrets = secrets;
+    keeper->reloads++;
+    back_offs_clear(&keeper->back_offs);
 }
 
 MUST_USE static bool on_peer(struct keeper *keeper, struct span body, int fd)
@@ -124,6 +127,7 @@ static void finish(struct process *process)
     keeper_workers_end(keeper);
     pool_free(keeper->pool);
     handles_free(&keeper->handles);
+    back_offs_clear(&keeper->back_offs);
     secrets_release(keeper->secrets);
     channel_free(process->control);
     if (process->tick)
@@ -136,6 +140,7 @@ int keeper_run(const struct keeper_settings *settings, int control_fd)
 {
     struct process process = {.keeper = {.settings = settings}, .status = 0};
     handles_init(&process.keeper.handles);
+    back_offs_init(&process.keeper.back_offs);
     LIST_INIT(&process.keeper.workers);
     process.keeper.secrets = secrets_read(settings->credentials);
     if (!process.keeper.secrets) {

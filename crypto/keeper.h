@@ -26,7 +26,8 @@ struct keeper_upstream {
     const char *name;
     const char *target; /* SPN for the upstream leg: "cifs/nas.example.com" */
     enum login_kind logins[KEEPER_LOGINS_MAX]; /* tried in order; the next only when this one has no
-                                                  credential for the identity */
+                                                  credential for the identity, not when that
+                                                  credential was refused */
     size_t logins_count;
 };
 
@@ -45,8 +46,8 @@ struct keeper_settings {
  * Runs the keeper until its control channel `control_fd` says stop or closes. Reads the credentials
  * file first, as the current user; when that fails it says why on standard error and returns 1. On
  * the control message CONTROL_RELOAD it reads the file again: a broken one leaves the old in
- * use, with a message. Channels to workers arrive over the control channel. Returns the exit
- * status.
+ * use, with a message. A credential that a file server refused rests before it is tried again, or
+ * until a reload. Channels to workers arrive over the control channel. Returns the exit status.
  */
 int keeper_run(const struct keeper_settings *settings, int control_fd);
 

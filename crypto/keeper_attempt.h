@@ -22,6 +22,9 @@ struct attempt {
     uint64_t link;
     uint32_t index; /* of the listener, or of the upstream */
     uint64_t begun;
+    uint64_t reload; /* the newest one when it began */
+    bool trial;      /* a login with a credential that was refused before */
+    bool proof_sent; /* a login: its token that proves the account went to the worker */
     struct keeper_worker *worker;
     bool busy;               /* a step is in the pool: only `forgotten` may be touched */
     bool forgotten;          /* out of the table; to be freed when the step comes back */

@@ -17,6 +17,7 @@ const char *keeper_reason_name(enum keeper_reason reason)
     case KEEPER_REASON_BAD_HANDLE: return "bad_handle";
     case KEEPER_REASON_NO_CREDENTIAL: return "no_credential";
     case KEEPER_REASON_BUSY: return "busy";
+    case KEEPER_REASON_BACK_OFF: return "back_off";
     case KEEPER_REASON_INTERNAL: return "internal";
     }
     return "unknown";
@@ -181,12 +182,14 @@ bool keeper_step_read(struct span body, struct keeper_step *message)
 void keeper_forget_write(struct writer *writer, const struct keeper_forget *message)
 {
     write_le64(writer, message->attempt);
+    write_u8(writer, message->refused);
 }
 
 bool keeper_forget_read(struct span body, struct keeper_forget *message)
 {
     struct reader reader = reader_over_span(body);
-    return read_le64(&reader, &message->attempt) && reader_left(&reader) == 0;
+    return read_le64(&reader, &message->attempt) && read_bool(&reader, &message->refused) &&
+           reader_left(&reader) == 0;
 }
 
 void keeper_continue_write(struct writer *writer, const struct keeper_continue *message)

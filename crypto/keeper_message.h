@@ -61,8 +61,11 @@ struct keeper_step {
     struct span token;
 };
 
+/* `refused`: of a login only; the file server was shown its proof and refused the credential, so
+ * that the account must rest before another login tries it. */
 struct keeper_forget {
     uint64_t attempt;
+    bool refused;
 };
 
 /* `key` is set (size > 0) once the login's session key exists, so that the worker can verify the
@@ -96,6 +99,7 @@ enum keeper_reason {
     KEEPER_REASON_NO_CREDENTIAL, /* no login of the upstream's list has a credential for the
                                     identity */
     KEEPER_REASON_BUSY,          /* too many attempts open */
+    KEEPER_REASON_BACK_OFF,      /* the file server refused the account's credential: it rests */
     KEEPER_REASON_INTERNAL,
 };
 const char *keeper_reason_name(enum keeper_reason reason); /* stable, for logs */

@@ -81,20 +81,71 @@ MUST_USE static bool answer_proven(struct attempt *attempt)
     return sent;
 }
 
+static struct back_off_account account_of(const struct attempt *attempt)
+{
+    return (struct back_off_account){
+        .upstream = attempt->index,
+        .login = attempt->authentication.login,
+        .name = attempt->authentication.account,
+    };
+}
+
+/* Asked before each token of a login, for the account may be refused in another login between the
+ * first token, which names nobody yet, and the second, which proves it. */
+MUST_USE static bool must_rest(struct attempt *attempt)
+{
+    const struct authentication *authentication = &attempt->authentication;
+    struct back_off_account account = account_of(attempt);
+    if (authentication->kind != AUTHENTICATION_UPSTREAM || attempt->trial ||
+        authentication->result.step != STEP_CONTINUE)
+        return false;
+    switch (back_offs_ask(&attempt->worker->keeper->back_offs, &account, keeper_now())) {
+    case BACK_OFF_NONE: break;
+    case BACK_OFF_TRIAL: attempt->trial = true; break;
+    case BACK_OFF_RESTS: return true;
+    }
+    return false;
+}
+
+/* How a login ended says nothing of a credential that was not shown, or is not in use any more. */
+static void remember_outcome(const struct attempt *attempt, bool refused)
+{
+    struct keeper *keeper = attempt->worker->keeper;
+    struct back_off_account account = account_of(attempt);
+    if (!attempt->proof_sent || attempt->reload != keeper->reloads)
+        return;
+    if (!refused)
+        back_offs_accepted(&keeper->back_offs, &account);
+    else if (!back_offs_refused(&keeper->back_offs, &account, attempt->trial, keeper_now()))
+        (void)fputs("countersign: keeper: no memory to keep a refused credential from being tried "
+                    "again\n",
+                    stderr);
+}
+
+MUST_USE static bool answer_logged_in(struct attempt *attempt)
+{
+    remember_outcome(attempt, false);
+    return reply_logged_in(attempt->worker->channel, attempt->number, &attempt->authentication);
+}
+
+MUST_USE static bool answer_continue(struct attempt *attempt)
+{
+    attempt->proof_sent = attempt->authentication.result.key.size > 0;
+    return reply_continue(attempt->worker->channel, attempt->number, &attempt->authentication);
+}
+
 MUST_USE static bool answer(struct attempt *attempt)
 {
-    struct channel *channel = attempt->worker->channel;
     const struct authentication *authentication = &attempt->authentication;
     const struct authentication_result *result = &authentication->result;
     switch (result->step) {
-    case STEP_CONTINUE: return reply_continue(channel, attempt->number, authentication);
+    case STEP_CONTINUE: return answer_continue(attempt);
     case STEP_DONE:
-        return authentication->kind == AUTHENTICATION_OF_CLIENT
-                   ? answer_proven(attempt)
-                   : reply_logged_in(channel, attempt->number, authentication);
+        return authentication->kind == AUTHENTICATION_OF_CLIENT ? answer_proven(attempt)
+                                                                : answer_logged_in(attempt);
     case STEP_REFUSED: break;
     }
-    return reply_refused(channel, attempt->number, result->reason, result->refusal,
+    return reply_refused(attempt->worker->channel, attempt->number, result->reason, result->refusal,
                          &authentication->identity);
 }
 
@@ -114,6 +165,10 @@ static void step_is_back(void *context)
     if (attempt->forgotten) {
         free_attempt(attempt);
         return;
+    }
+    if (must_rest(attempt)) {
+        attempt->authentication.result.step = STEP_REFUSED;
+        attempt->authentication.result.reason = KEEPER_REASON_BACK_OFF;
     }
     bool sent = answer(attempt);
     bool over = attempt->authentication.result.step != STEP_CONTINUE;
@@ -164,6 +219,7 @@ static struct attempt *open_attempt(struct keeper_worker *worker, uint64_t numbe
     attempt->link = link;
     attempt->index = index;
     attempt->begun = keeper_now();
+    attempt->reload = worker->keeper->reloads;
     attempt->worker = worker;
     attempts_add(&worker->attempts, attempt);
     worker->open++;
@@ -238,8 +294,14 @@ MUST_USE static bool on_forget(struct keeper_worker *worker, struct span body)
     if (!keeper_forget_read(body, &message))
         return false;
     struct attempt *attempt = attempts_find(&worker->attempts, message.attempt);
-    if (attempt)
-        forget_attempt(attempt);
+    if (!attempt)
+        return true;
+    if (message.refused) {
+        if (attempt->authentication.kind != AUTHENTICATION_UPSTREAM || attempt->busy)
+            return false;
+        remember_outcome(attempt, true);
+    }
+    forget_attempt(attempt);
     return true;
 }
 

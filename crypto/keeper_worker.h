@@ -8,6 +8,7 @@
 #define COUNTERSIGN_CRYPTO_KEEPER_WORKER_H
 
 #include "crypto/keeper_attempt.h"
+#include "crypto/keeper_back_off.h"
 #include "crypto/keeper_handle.h"
 
 struct keeper_worker;
@@ -18,7 +19,9 @@ struct keeper {
     struct event_base *base;
     struct pool *pool;
     struct secrets *secrets; /* the newest */
+    uint64_t reloads;        /* how often they were replaced */
     struct handle_table handles;
+    struct back_off_table back_offs;
     LIST_HEAD(, keeper_worker) workers;
 };
 

@@ -228,9 +228,26 @@ static void finish_renewal(struct session *session, const struct keeper_proven *
         client_login_failed(session, STATUS_ACCESS_DENIED);
         return;
     }
+    if (!token_keep(&session->final_token, reply->token)) {
+        link_end(link, END_MEMORY);
+        return;
+    }
+    if (!session->upstream_expired) {
+        client_login_renewed(session);
+        return;
+    }
+    /* The file server wants the same from us, before the client is told that it may go on. */
+    memcpy(session->handle, reply->handle, sizeof session->handle);
+    upstream_login_start(session);
+}
+
+void client_login_renewed(struct session *session)
+{
     session->state = SESSION_VALID;
     session->step = STEP_IDLE;
-    respond(session, STATUS_SUCCESS, reply->token, true);
+    respond(session, STATUS_SUCCESS,
+            (struct span){session->final_token.at, session->final_token.size}, true);
+    token_drop(&session->final_token);
 }
 
 void client_login_proven(struct session *session, const struct keeper_proven *reply)

@@ -2,6 +2,7 @@
 
 #include "proxy/body.h"
 #include "proxy/dialect.h"
+#include "proxy/durable.h"
 
 static const struct verdict forward = {VERDICT_FORWARD, 0};
 static const struct verdict answered = {VERDICT_ANSWERED, 0};
@@ -46,15 +47,17 @@ static struct verdict decide_create(struct link *link, struct session *session,
                                     struct smb2_message *message)
 {
     struct create_request body;
-    (void)link;
-    (void)session;
     struct create_context context;
     bool broken = false;
     if (!create_request_read(bytes_of(message), &body))
         return refuse(STATUS_INVALID_PARAMETER);
     while (create_context_next(&body.contexts, &context, &broken))
         ;
-    return broken ? refuse(STATUS_INVALID_PARAMETER) : forward;
+    if (broken)
+        return refuse(STATUS_INVALID_PARAMETER);
+    return durable_may_have(link, session, bytes_of(message))
+               ? forward
+               : refuse(STATUS_OBJECT_NAME_NOT_FOUND);
 }
 
 static struct verdict refuse_bypass(struct link *link, const struct session *session,

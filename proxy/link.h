@@ -14,6 +14,7 @@
 #include "policy/event.h"
 #include "proxy/credit.h"
 #include "proxy/directory.h"
+#include "proxy/durable_check.h"
 #include "proxy/negotiate.h"
 #include "proxy/pending.h"
 #include "proxy/session.h"
@@ -137,7 +138,10 @@ struct link {
     struct credit_window window;
     struct credit_purse purse;
 
-    /* A frame of the client that has to wait for upstream credits; nothing is read meanwhile. */
+    struct durable_check durable; /* about the frame in hand */
+
+    /* A frame of the client that has to wait, for upstream credits or for what the recorder says;
+     * nothing is read meanwhile. */
     struct frame held_frame;
     bool frame_is_held;
     uint64_t held_session; /* whose TRANSFORM it came in; 0: none */
@@ -193,6 +197,8 @@ void client_login_previous(struct session *session, enum directory_answer answer
 void client_login_refused(struct session *session, const struct keeper_refused *reply);
 /* The upstream session is up: the client's SUCCESS. */
 void client_login_done(struct session *session);
+/* A renewal is complete on both legs: the client's SUCCESS. */
+void client_login_renewed(struct session *session);
 /* The login failed on the way upstream: answers with `status` and frees the session. */
 void client_login_failed(struct session *session, uint32_t status);
 

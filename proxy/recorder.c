@@ -30,6 +30,7 @@ struct recorder {
     struct event_base *base;
     struct audit *log;
     struct directory *sessions;
+    struct directory *durables;
     struct channel *control; /* NULL once the supervisor is gone */
     struct event *deadline;
     LIST_HEAD(, peer) peers;
@@ -76,27 +77,27 @@ static void peer_free(struct peer *peer)
     free(peer);
 }
 
-MUST_USE static bool find_session(struct peer *peer, struct span body)
+MUST_USE static bool find_entry(struct peer *peer, struct directory *directory, struct span body)
 {
     struct directory_entry entry;
     uint8_t answer[32];
     uint64_t query, upstream_id;
     if (!directory_entry_read(body, &query, &entry))
         return false;
-    enum directory_answer found = directory_find(peer->recorder->sessions, &entry, &upstream_id);
+    enum directory_answer found = directory_find(directory, &entry, &upstream_id);
     struct writer writer = writer_over(answer, sizeof answer);
     directory_found_write(&writer, query, found, upstream_id);
     return writer_done(&writer) &&
            channel_send(peer->channel, RECORDER_SESSION_FOUND, writer_span(&writer), -1);
 }
 
-MUST_USE static bool add_session(struct recorder *recorder, struct span body)
+MUST_USE static bool add_entry(struct directory *directory, struct span body)
 {
     struct directory_entry entry;
     uint64_t query;
     if (!directory_entry_read(body, &query, &entry))
         return false;
-    directory_add(recorder->sessions, &entry);
+    directory_add(directory, &entry);
     return true;
 }
 
@@ -111,9 +112,13 @@ static bool on_peer_message(void *context, uint16_t type, struct span body, int 
         return take_event(peer->recorder, body, peer);
     if (peer->role != PEER_WORKER)
         return false;
-    if (type == RECORDER_SESSION_ADD)
-        return add_session(peer->recorder, body);
-    return type == RECORDER_SESSION_FIND && find_session(peer, body);
+    switch (type) {
+    case RECORDER_SESSION_ADD: return add_entry(peer->recorder->sessions, body);
+    case RECORDER_SESSION_FIND: return find_entry(peer, peer->recorder->sessions, body);
+    case RECORDER_DURABLE_ADD: return add_entry(peer->recorder->durables, body);
+    case RECORDER_DURABLE_FIND: return find_entry(peer, peer->recorder->durables, body);
+    default: return false;
+    }
 }
 
 static void on_peer_gone(void *context, bool malformed)
@@ -240,9 +245,10 @@ MUST_USE static bool start(struct recorder *recorder, int control_fd)
         return false;
     }
     recorder->sessions = directory_new(DIRECTORY_MAX);
+    recorder->durables = directory_new(DIRECTORY_MAX);
     recorder->deadline = evtimer_new(recorder->base, on_deadline, recorder);
     recorder->control = channel_new(recorder->base, control_fd, &control_handler, recorder);
-    return recorder->sessions && recorder->deadline && recorder->control &&
+    return recorder->sessions && recorder->durables && recorder->deadline && recorder->control &&
            channel_send(recorder->control, CONTROL_READY, empty, -1);
 }
 
@@ -252,6 +258,7 @@ static void release(struct recorder *recorder)
         peer_free(LIST_FIRST(&recorder->peers));
     channel_free(recorder->control);
     directory_free(recorder->sessions);
+    directory_free(recorder->durables);
     if (recorder->deadline)
         event_free(recorder->deadline);
     if (recorder->base)

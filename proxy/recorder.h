@@ -15,6 +15,8 @@ enum recorder_message {
     RECORDER_SESSION_ADD = 66,  /* workers only: a session pair is up; see directory.h */
     RECORDER_SESSION_FIND = 67, /* workers only: answered with … */
     RECORDER_SESSION_FOUND = 68, /* … from the recorder */
+    RECORDER_DURABLE_ADD = 69,   /* the same for durable handles: whose they are */
+    RECORDER_DURABLE_FIND = 70,
 };
 
 /*

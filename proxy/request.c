@@ -10,6 +10,7 @@
 
 #include "proxy/body.h"
 #include "proxy/command.h"
+#include "proxy/durable.h"
 #include "proxy/open.h"
 #include "proxy/worker_state.h"
 
@@ -292,16 +293,21 @@ static void carry_out(struct link *link, struct frame *frame, size_t count)
     }
 }
 
-/* True when the file server's credits do not suffice now: the frame is kept, nothing has been done.
- */
+/* True when the file server's credits do not suffice now, or the recorder has to be asked: the
+ * frame is kept, nothing has been done. */
 static bool hold(struct link *link, struct frame *frame, size_t count, const struct session *opened)
 {
     uint32_t needed = 0;
     for (size_t i = 0; i < count; i++)
         needed += command_upstream_charge(link, &parts[i].message.header);
-    if (needed <= link->purse.available || parts[0].message.header.command == SMB2_SESSION_SETUP)
+    bool asks = false;
+    for (size_t i = 0; i < count && !asks; i++)
+        asks = durable_must_ask(link, &parts[i].message);
+    bool enough =
+        needed <= link->purse.available || parts[0].message.header.command == SMB2_SESSION_SETUP;
+    if (enough && !asks)
         return false;
-    if (link->purse.outstanding == 0) {
+    if (!enough && link->purse.outstanding == 0) {
         bad_request(link, "more_than_the_file_server_takes");
         return true;
     }

@@ -9,6 +9,7 @@
 
 #include "proxy/body.h"
 #include "proxy/dialect.h"
+#include "proxy/durable.h"
 #include "proxy/open.h"
 #include "proxy/worker_state.h"
 
@@ -386,6 +387,7 @@ static void take_create(struct link *link, struct part *part)
             return;
         }
         tell_related(link, pending, body.file_id);
+        durable_note(pending->session, &body);
         if (!open_add(link, pending->session, pending->tree_id, body.file_id, lease))
             link_refuse(link, END_LIMIT, EVENT_LIMIT_REACHED, LEG_UPSTREAM, "opens");
     }
@@ -419,6 +421,8 @@ static void take_final(struct link *link, struct part *part)
     part->session_id = session->client_id;
     part->ends_session = status == STATUS_USER_SESSION_DELETED ||
                          (command == SMB2_LOGOFF && status == STATUS_SUCCESS);
+    if (status == STATUS_NETWORK_SESSION_EXPIRED)
+        session->upstream_expired = true;
     if (command == SMB2_LOGOFF && !part->ends_session)
         session->state = SESSION_VALID;
     pending_remove(&link->pending, pending);

@@ -80,7 +80,9 @@ struct session {
     struct sealer *upstream_open;
     bool client_encrypts; /* every message of the session on that leg */
     bool upstream_encrypts;
-    struct table trees; /* struct tree by TreeId */
+    bool upstream_expired; /* the file server wants it authenticated again; the client has been told
+                            */
+    struct table trees;    /* struct tree by TreeId */
 
     uint8_t handle[KEEPER_HANDLE_SIZE];
     struct identity *identity; /* NULL until proven */

@@ -96,6 +96,7 @@ enum {
 #define STATUS_CANCELLED                             0xc0000120u
 #define STATUS_USER_SESSION_DELETED                  0xc0000203u
 #define STATUS_INSUFF_SERVER_RESOURCES               0xc0000205u
+#define STATUS_OBJECT_NAME_NOT_FOUND                 0xc0000034u
 #define STATUS_HOST_UNREACHABLE                      0xc000023du
 #define STATUS_NETWORK_SESSION_EXPIRED               0xc000035cu
 #define STATUS_FS_DRIVER_REQUIRED                    0xc000019cu

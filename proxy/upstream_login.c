@@ -14,7 +14,8 @@ enum { WANTED_CREDITS = 512 };
 void upstream_login_start(struct session *session)
 {
     session->step = STEP_KEEPER_LOGIN;
-    session->upstream_preauth = session->link->server.preauth;
+    if (session->state != SESSION_RENEWING)
+        session->upstream_preauth = session->link->server.preauth;
     if (!worker_login(session))
         client_login_failed(session, STATUS_NO_LOGON_SERVERS);
     OPENSSL_cleanse(session->handle, sizeof session->handle);
@@ -59,7 +60,7 @@ static void send_setup(struct session *session, struct span token)
     smb2_header_write(&writer, &header);
     session_setup_request_write(&writer, &body);
     if (!pending || !writer_done(&writer) ||
-        (link->server.dialect == SMB_3_1_1 &&
+        (link->server.dialect == SMB_3_1_1 && session->state != SESSION_RENEWING &&
          !preauth_add(&session->upstream_preauth, writer_span(&writer)))) {
         link_end(link, END_MEMORY);
         return;
@@ -67,6 +68,9 @@ static void send_setup(struct session *session, struct span token)
     pending->command = SMB2_SESSION_SETUP;
     pending->upstream_charge = 1;
     session->step = STEP_UPSTREAM;
+    if (session->state == SESSION_RENEWING &&
+        !seal_close(&link->server, session, message, writer_size(&writer), false))
+        return;
     seal_send_own(&link->server, NULL, message, writer_size(&writer), false);
 }
 
@@ -158,7 +162,8 @@ static void check_final(struct session *session, struct smb2_message *message,
                STATUS_ACCESS_DENIED);
         return;
     }
-    if (session->upstream_key.size == 0 || !derive_upstream_keys(session)) {
+    if (session->upstream_key.size == 0 ||
+        (!session->upstream_signer && !derive_upstream_keys(session))) {
         refuse(session, EVENT_UPSTREAM_LOGIN_REFUSED, "success_too_early", 0, STATUS_ACCESS_DENIED);
         return;
     }
@@ -182,28 +187,46 @@ static void check_final(struct session *session, struct smb2_message *message,
         client_login_failed(session, STATUS_NO_LOGON_SERVERS);
 }
 
-/* What the client is told when the file server refused us: never LOGON_FAILURE, for the client's
- * own proof was right; the state of an account is passed on. */
-static uint32_t client_status(uint32_t upstream)
+/* Why file servers refuse logins, and whom that concerns. */
+static const struct upstream_error {
+    uint32_t status;
+    bool passed_on;  /* to the client as it is */
+    bool credential; /* trying the same credential again can lock its account, and helps nobody */
+} upstream_errors[] = {
+    {0xc000005e, true, false}, /* NO_LOGON_SERVERS */
+    {0xc0000064, false, true}, /* NO_SUCH_USER */
+    {0xc000006a, false, true}, /* WRONG_PASSWORD */
+    {0xc000006d, false, true}, /* LOGON_FAILURE */
+    {0xc000006e, true, true},  /* ACCOUNT_RESTRICTION */
+    {0xc000006f, true, false}, /* INVALID_LOGON_HOURS */
+    {0xc0000070, true, false}, /* INVALID_WORKSTATION */
+    {0xc0000071, true, true},  /* PASSWORD_EXPIRED */
+    {0xc0000072, true, true},  /* ACCOUNT_DISABLED */
+    {0xc000009a, true, false}, /* INSUFFICIENT_RESOURCES */
+    {0xc000015b, true, false}, /* LOGON_TYPE_NOT_GRANTED */
+    {0xc0000193, true, true},  /* ACCOUNT_EXPIRED */
+    {0xc0000205, true, false}, /* INSUFF_SERVER_RESOURCES */
+    {0xc0000224, true, true},  /* PASSWORD_MUST_CHANGE */
+    {0xc0000234, true, true},  /* ACCOUNT_LOCKED_OUT */
+};
+
+static const struct upstream_error *find_error(uint32_t status)
 {
-    static const uint32_t passed_on[] = {
-        0xc000006e, /* ACCOUNT_RESTRICTION */
-        0xc000006f, /* INVALID_LOGON_HOURS */
-        0xc0000070, /* INVALID_WORKSTATION */
-        0xc0000071, /* PASSWORD_EXPIRED */
-        0xc0000072, /* ACCOUNT_DISABLED */
-        0xc000009a, /* INSUFFICIENT_RESOURCES */
-        0xc0000193, /* ACCOUNT_EXPIRED */
-        0xc0000205, /* INSUFF_SERVER_RESOURCES */
-        0xc0000224, /* PASSWORD_MUST_CHANGE */
-        0xc0000234, /* ACCOUNT_LOCKED_OUT */
-        0xc000015b, /* LOGON_TYPE_NOT_GRANTED */
-        0xc000005e, /* NO_LOGON_SERVERS */
-    };
-    for (unsigned i = 0; i < sizeof passed_on / sizeof passed_on[0]; i++)
-        if (upstream == passed_on[i])
-            return upstream;
-    return STATUS_ACCESS_DENIED;
+    for (unsigned i = 0; i < sizeof upstream_errors / sizeof upstream_errors[0]; i++)
+        if (upstream_errors[i].status == status)
+            return &upstream_errors[i];
+    return NULL;
+}
+
+/* The file server refused us. The client is never told LOGON_FAILURE, for its own proof was right;
+ * the state of an account is passed on. */
+static void refused_by_file_server(struct session *session, uint32_t status)
+{
+    const struct upstream_error *error = find_error(status);
+    if (error && error->credential)
+        worker_credential_refused(session);
+    refuse(session, EVENT_UPSTREAM_LOGIN_REFUSED, "file_server_refused", status,
+           error && error->passed_on ? status : STATUS_ACCESS_DENIED);
 }
 
 static bool take_upstream_id(struct session *session, uint64_t id)
@@ -218,6 +241,18 @@ static bool take_upstream_id(struct session *session, uint64_t id)
     return true;
 }
 
+/* The legs of a renewal are signed with the key that the session has (MS-SMB2 3.2.5.1.3). */
+static bool renewal_verifies(struct session *session, const struct smb2_message *message)
+{
+    if (session->state != SESSION_RENEWING ||
+        (message->header.flags & SMB2_FLAGS_SIGNED &&
+         signer_verify(session->upstream_signer, message->at, message->size)))
+        return true;
+    link_refuse(session->link, END_UPSTREAM_SIGNATURE, EVENT_UPSTREAM_BAD_SIGNATURE, LEG_UPSTREAM,
+                "renewal");
+    return false;
+}
+
 void upstream_session_setup_response(struct link *link, struct pending *pending,
                                      struct smb2_message *message)
 {
@@ -226,11 +261,10 @@ void upstream_session_setup_response(struct link *link, struct pending *pending,
     uint32_t status = message->header.status;
     struct span bytes = {message->at, message->size};
     pending_remove(&link->pending, pending);
-    if (!session || session->step != STEP_UPSTREAM)
+    if (!session || session->step != STEP_UPSTREAM || !renewal_verifies(session, message))
         return;
     if (status != STATUS_SUCCESS && status != STATUS_MORE_PROCESSING_REQUIRED) {
-        refuse(session, EVENT_UPSTREAM_LOGIN_REFUSED, "file_server_refused", status,
-               client_status(status));
+        refused_by_file_server(session, status);
         return;
     }
     if (!session_setup_response_read(bytes, &body) ||
@@ -244,7 +278,8 @@ void upstream_session_setup_response(struct link *link, struct pending *pending,
         return;
     }
     session->step = STEP_KEEPER_LOGIN;
-    if (link->server.dialect == SMB_3_1_1 && !preauth_add(&session->upstream_preauth, bytes))
+    if (link->server.dialect == SMB_3_1_1 && session->state != SESSION_RENEWING &&
+        !preauth_add(&session->upstream_preauth, bytes))
         link_end(link, END_MEMORY);
     else if (!worker_step(session, body.token))
         client_login_failed(session, STATUS_NO_LOGON_SERVERS);
@@ -253,6 +288,11 @@ void upstream_session_setup_response(struct link *link, struct pending *pending,
 void upstream_login_done(struct session *session, const struct keeper_logged_in *reply)
 {
     (void)reply;
+    if (session->state == SESSION_RENEWING) {
+        session->upstream_expired = false;
+        client_login_renewed(session);
+        return;
+    }
     session->validated = !validate_needed(session->link);
     client_login_done(session);
 }

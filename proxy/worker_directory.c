@@ -4,7 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "proxy/directory.h"
+#include "proxy/durable.h"
 #include "proxy/recorder.h"
 #include "proxy/worker_state.h"
 
@@ -32,28 +32,53 @@ static bool send_entry(struct worker *worker, uint16_t type, uint64_t query,
            channel_send(worker->recorder, type, writer_span(&writer), -1);
 }
 
-void worker_enter_session(struct session *session)
+static void enter(struct session *session, uint16_t type, uint64_t id)
 {
     struct directory_entry entry;
     /* Not entered: all that is lost is a durable handle, should the connection break. */
-    if (!describe(session, session->client_id, &entry) ||
-        !send_entry(session->link->worker, RECORDER_SESSION_ADD, 0, &entry))
+    if (!describe(session, id, &entry) || !send_entry(session->link->worker, type, 0, &entry))
         session->link->worker->events_lost++;
 }
 
-bool worker_find_previous(struct session *session, uint64_t previous)
+static bool ask(struct session *session, uint16_t type, uint64_t id)
 {
     struct worker *worker = session->link->worker;
     struct directory_entry entry;
-    if (!describe(session, previous, &entry))
+    if (session->query || !describe(session, id, &entry))
         return false;
     session->query = ++worker->next_query;
-    if (!send_entry(worker, RECORDER_SESSION_FIND, session->query, &entry)) {
+    if (!send_entry(worker, type, session->query, &entry)) {
         session->query = 0;
         return false;
     }
     table_add(&worker->queries, &session->by_query, session->query);
     return true;
+}
+
+void worker_enter_session(struct session *session)
+{
+    enter(session, RECORDER_SESSION_ADD, session->client_id);
+}
+
+bool worker_find_previous(struct session *session, uint64_t previous)
+{
+    return ask(session, RECORDER_SESSION_FIND, previous);
+}
+
+/* Two file servers may give the same id. */
+static uint64_t durable_key(const struct session *session, uint64_t persistent_id)
+{
+    return persistent_id ^ (uint64_t)(session->link->upstream_index + 1) * 0x9e3779b97f4a7c15u;
+}
+
+void worker_enter_durable(struct session *session, uint64_t persistent_id)
+{
+    enter(session, RECORDER_DURABLE_ADD, durable_key(session, persistent_id));
+}
+
+bool worker_find_durable(struct session *session, uint64_t persistent_id)
+{
+    return ask(session, RECORDER_DURABLE_FIND, durable_key(session, persistent_id));
 }
 
 void worker_drop_query(struct session *session)
@@ -70,7 +95,10 @@ static void resume(struct worker *worker, struct table_entry *entry, enum direct
     struct link *link = session->link;
     (void)worker;
     worker_drop_query(session);
-    client_login_previous(session, answer, upstream_id);
+    if (session->step == STEP_DIRECTORY)
+        client_login_previous(session, answer, upstream_id);
+    else
+        durable_answer(session, answer);
     link_settle(link);
 }
 

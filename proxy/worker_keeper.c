@@ -84,7 +84,7 @@ bool worker_step(struct session *session, struct span token)
     return session->attempt && send_message(session->link->worker, KEEPER_STEP, &writer);
 }
 
-void worker_forget(struct session *session)
+static void give_up(struct session *session, bool refused)
 {
     uint8_t body[16];
     struct worker *worker = session->link->worker;
@@ -92,12 +92,22 @@ void worker_forget(struct session *session)
     if (!attempt)
         return;
     struct writer writer = writer_over(body, sizeof body);
-    struct keeper_forget message = {.attempt = session->attempt};
+    struct keeper_forget message = {.attempt = session->attempt, .refused = refused};
     keeper_forget_write(&writer, &message);
     /* A keeper that is not there has nothing to forget. */
     if (!send_message(worker, KEEPER_FORGET, &writer))
         session->attempt = 0;
     finish(worker, attempt);
+}
+
+void worker_forget(struct session *session)
+{
+    give_up(session, false);
+}
+
+void worker_credential_refused(struct session *session)
+{
+    give_up(session, true);
 }
 
 static bool on_continue(struct worker *worker, struct span body)

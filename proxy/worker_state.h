@@ -61,6 +61,8 @@ MUST_USE bool worker_login(struct session *session);
 MUST_USE bool worker_step(struct session *session, struct span token);
 /* The session's attempt, if there is one, is given up. */
 void worker_forget(struct session *session);
+/* The same, of a login whose credential the file server refused: its account has to rest. */
+void worker_credential_refused(struct session *session);
 void worker_keeper_channel(struct worker *worker, int fd);
 
 /* ---- worker_directory.c ---- */
@@ -70,6 +72,9 @@ void worker_enter_session(struct session *session);
 /* Asks what a client's previous session was upstream; the answer goes to client_login_previous().
  * False when it cannot be asked. */
 MUST_USE bool worker_find_previous(struct session *session, uint64_t previous);
+/* The same for a durable handle: whose it is; the answer goes to durable_answer(). */
+void worker_enter_durable(struct session *session, uint64_t persistent_id);
+MUST_USE bool worker_find_durable(struct session *session, uint64_t persistent_id);
 void worker_drop_query(struct session *session);
 bool worker_directory_answer(struct worker *worker, struct span body);
 /* The recorder is being restarted: what was asked is not known. */

@@ -1,6 +1,7 @@
 #include "tests/bench/endpoint.h"
 
 #include <arpa/inet.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/socket.h>

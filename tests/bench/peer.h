@@ -55,9 +55,9 @@ MUST_USE uint8_t *peer_message(struct peer *peer, size_t size);
 /* Signs or encrypts the message that was written there, as its session goes, and queues it. */
 MUST_USE bool peer_send(struct peer *peer, uint8_t *message, size_t size);
 
-/* Waits for the next message, once all that is queued has been sent; it is there until the next call.
- * In a session it must be encrypted or validly signed, and not in a chain. False when it is not, or
- * when the connection has ended. */
+/* Waits for the next message, once all that is queued has been sent; it is there until the next
+ * call. In a session it must be encrypted or validly signed, and not in a chain. False when it is
+ * not, or when the connection has ended. */
 MUST_USE bool peer_receive(struct peer *peer, struct smb2_message *message);
 
 /* The keys of the session that has been proven; `preauth` is its hash. */

@@ -1,6 +1,6 @@
 /*
- * A plain TCP relay: the least that anything in the middle of a connection has to do. What the proxy
- * costs is told as a multiple of it.
+ * A plain TCP relay: the least that anything in the middle of a connection has to do. What the
+ * proxy costs is told as a multiple of it.
  *
  *   relay ADDRESS PORT UPSTREAM-ADDRESS UPSTREAM-PORT
  */

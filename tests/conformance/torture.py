@@ -15,10 +15,11 @@ from dataclasses import dataclass
 from harness import USERS, run
 
 WORKGROUP = "LABGROUP"
+TEST_SECONDS = 150  # the slowest test takes 60
 _RESULTS = {"success": "pass", "failure": "fail", "skip": "skip", "error": "error",
             "xfail": "fail", "uxsuccess": "pass"}
 _ENDED = re.compile(rf"({'|'.join(_RESULTS)}): (.*?)( \[)?$")
-_PLACE = re.compile(r"(\w+\.c:\d+):")
+_PLACE = re.compile(r"([\w-]+\.c:\d+)")
 
 
 @dataclass
@@ -111,15 +112,15 @@ class _Reader:
 class Torture:
     """smbtorture with one server, one directory for what it writes, and a log of all it says."""
 
-    def __init__(self, server, protocol, directory, test_seconds=150, options=()):
-        self.server, self.protocol, self.test_seconds = server, protocol, test_seconds
-        self.directory, self.options = directory, list(options)
+    def __init__(self, server, share, protocol, directory, options=(), test_seconds=TEST_SECONDS):
+        self.server, self.share, self.protocol = server, share, protocol
+        self.directory, self.options, self.test_seconds = directory, list(options), test_seconds
         self.configuration = _configuration(directory)
         self.log = os.path.join(directory, "output.log")
 
     def _command(self, names):
         user, second = USERS
-        return ["smbtorture", "-s", self.configuration, f"//{self.server.address}/tmp", "-p",
+        return ["smbtorture", "-s", self.configuration, f"//{self.server.address}/{self.share}", "-p",
                 str(self.server.port), "-U", f"{WORKGROUP}\\{user}%{USERS[user]}", "-m", self.protocol,
                 "--option=client min protocol=SMB2_02", "--use-kerberos=off", "--target=samba3",
                 f"--basedir={self.directory}", "--fullname", "--timelimit=10", "--seed=1",

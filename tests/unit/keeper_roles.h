@@ -41,13 +41,24 @@ static inline void send_step(struct played *worker, uint64_t attempt, struct spa
     assert_true(channel_send(worker->channel, KEEPER_STEP, writer_span(&writer), -1));
 }
 
-static inline void send_forget(struct played *worker, uint64_t attempt)
+static inline void give_up(struct played *worker, uint64_t attempt, bool refused)
 {
     struct writer writer = writer_over(message_buffer, sizeof message_buffer);
-    const struct keeper_forget message = {attempt};
+    const struct keeper_forget message = {attempt, refused};
     keeper_forget_write(&writer, &message);
     assert_true(writer_done(&writer));
     assert_true(channel_send(worker->channel, KEEPER_FORGET, writer_span(&writer), -1));
+}
+
+static inline void send_forget(struct played *worker, uint64_t attempt)
+{
+    give_up(worker, attempt, false);
+}
+
+/* The file server refused the credential of that login. */
+static inline void send_credential_refused(struct played *worker, uint64_t attempt)
+{
+    give_up(worker, attempt, true);
 }
 
 /* Waits for the refusal of that attempt. */
@@ -184,6 +195,41 @@ static inline bool span_is(struct span span, const char *text)
     return span_equal(span, (struct span){(const uint8_t *)text, strlen(text)});
 }
 
+/* What a login must be of. */
+struct login_as {
+    const char *login;
+    const char *account;
+    bool fell_back;
+};
+
+static inline void expect_login_as(const struct keeper_continue *message, struct login_as as)
+{
+    assert_true(span_is(message->login, as.login) && span_is(message->account, as.account));
+    assert_int_equal(message->fell_back, as.fell_back);
+}
+
+static inline void server_begin(struct server *server, const char *user,
+                                const uint8_t hash[NT_HASH_SIZE])
+{
+    *server = (struct server){.acceptor = acceptor_new(&nas_policy), .user = user, .hash = hash};
+    assert_non_null(server->acceptor);
+}
+
+/* After send_login(): the file server has its challenge ready for the keeper. */
+static inline void server_challenge(struct harness *harness, struct played *worker,
+                                    struct server *server, uint64_t attempt, struct login_as as)
+{
+    struct keeper_continue message;
+    assert_int_equal(server_step(harness, worker, server, attempt, &message), STEP_CONTINUE);
+    assert_int_equal(message.key.size, 0);
+    expect_login_as(&message, as);
+}
+
+static inline struct span server_token(const struct server *server)
+{
+    return (struct span){server->token, server->token_size};
+}
+
 /* After send_login(): the rest of it, to the end. The login must be of that kind and account. */
 static inline void serve(struct harness *harness, struct played *worker, uint64_t attempt,
                          const char *user, const uint8_t hash[NT_HASH_SIZE], const char *login,
@@ -193,20 +239,16 @@ static inline void serve(struct harness *harness, struct played *worker, uint64_
     struct keeper_continue message;
     struct keeper_logged_in logged_in;
     struct session_key key;
-    server = (struct server){.acceptor = acceptor_new(&nas_policy), .user = user, .hash = hash};
-    assert_non_null(server.acceptor);
-    assert_int_equal(server_step(harness, worker, &server, attempt, &message), STEP_CONTINUE);
-    assert_int_equal(message.key.size, 0);
-    assert_true(span_is(message.login, login) && span_is(message.account, account));
-    assert_int_equal(message.fell_back, fell_back);
-    send_step(worker, attempt, (struct span){server.token, server.token_size});
+    const struct login_as as = {login, account, fell_back};
+    server_begin(&server, user, hash);
+    server_challenge(harness, worker, &server, attempt, as);
+    send_step(worker, attempt, server_token(&server));
     assert_int_equal(server_step(harness, worker, &server, attempt, &message), STEP_DONE);
-    assert_true(span_is(message.login, login) && span_is(message.account, account));
-    assert_int_equal(message.fell_back, fell_back);
+    expect_login_as(&message, as);
     acceptor_session_key(server.acceptor, &key);
     assert_int_equal(message.key.size, key.size);
     assert_memory_equal(message.key.bytes, key.bytes, key.size);
-    send_step(worker, attempt, (struct span){server.token, server.token_size});
+    send_step(worker, attempt, server_token(&server));
     struct letter *letter = expect_letter(harness, worker, KEEPER_LOGGED_IN);
     assert_true(keeper_logged_in_read(letter_body(letter), &logged_in));
     assert_true(logged_in.attempt == attempt);

@@ -91,6 +91,156 @@ static void test_file_server_refused(void **state)
     assert_string_equal(refused.identity.user, "alice");
 }
 
+/* Proves `user` on link 7 and asks for the login `attempt`. */
+static void ask_for_login(struct harness *harness, struct played *worker, uint64_t attempt,
+                          const char *user, const uint8_t hash[NT_HASH_SIZE], uint32_t upstream)
+{
+    uint8_t handle[KEEPER_HANDLE_SIZE];
+    prove(harness, worker, 1000 + attempt, 7, user, "", hash, handle);
+    send_login(worker, attempt, 7, upstream, handle);
+}
+
+/* After ask_for_login(): to the keeper's proof, after which the file server has the last word. */
+static void show_proof(struct harness *harness, struct played *worker, uint64_t attempt,
+                       const char *user, struct login_as as)
+{
+    static struct server server;
+    struct keeper_continue message;
+    server_begin(&server, user, bob_hash);
+    server_challenge(harness, worker, &server, attempt, as);
+    send_step(worker, attempt, server_token(&server));
+    (void)server_step(harness, worker, &server, attempt, &message);
+    assert_int_not_equal(message.key.size, 0);
+    acceptor_free(server.acceptor);
+}
+
+static const struct login_as same_alice = {"same", "alice", false};
+static const struct login_as mapped_service = {"mapped", "NAS\\service", false};
+
+/* The file server has another password for alice. */
+static void refuse_alice(struct harness *harness, struct played *worker, uint64_t attempt)
+{
+    ask_for_login(harness, worker, attempt, "alice", alice_hash, UPSTREAM_SAME);
+    show_proof(harness, worker, attempt, "alice", same_alice);
+    send_credential_refused(worker, attempt);
+}
+
+static void expect_rest(struct harness *harness, struct played *worker, uint64_t attempt)
+{
+    struct keeper_refused refused = expect_refused(harness, worker, attempt);
+    assert_int_equal(refused.reason, KEEPER_REASON_BACK_OFF);
+    assert_string_not_equal(refused.identity.user, "");
+}
+
+static void expect_alice_served(struct harness *harness, struct played *worker, uint64_t attempt)
+{
+    ask_for_login(harness, worker, attempt, "alice", alice_hash, UPSTREAM_SAME);
+    serve(harness, worker, attempt, "alice", alice_hash, "same", "alice", false);
+}
+
+/* Not even the first token is given, to any worker, however the name is spelled. */
+static void test_refused_credential_rests(void **state)
+{
+    uint8_t handle[KEEPER_HANDLE_SIZE];
+    struct played *first = add_worker(*state), *second = add_worker(*state);
+    refuse_alice(*state, first, 1);
+    prove(*state, first, 2, 7, "alice", "", alice_hash, handle);
+    for (uint64_t i = 3; i < 8; i += 2) {
+        send_login(first, i, 7, UPSTREAM_SAME, handle);
+        expect_rest(*state, first, i);
+        /* The handle was good once, all the same. */
+        send_login(first, i, 7, UPSTREAM_SAME, handle);
+        assert_int_equal(expect_refused(*state, first, i).reason, KEEPER_REASON_BAD_HANDLE);
+        prove(*state, first, i + 1, 7, "alice", "WORKGROUP", alice_hash, handle);
+    }
+    ask_for_login(*state, second, 1, "ALICE", alice_hash, UPSTREAM_SAME);
+    expect_rest(*state, second, 1);
+    /* Others, and other credentials for the same user, are not concerned. */
+    ask_for_login(*state, first, 20, "bob", bob_hash, UPSTREAM_SAME);
+    serve(*state, first, 20, "bob", bob_hash, "same", "bob", false);
+    ask_for_login(*state, first, 21, "alice", alice_hash, UPSTREAM_MAPPED);
+    serve(*state, first, 21, "service", service_hash, "mapped", "NAS\\service", false);
+}
+
+/* The next login of the list is for users without a credential, not for one that is refused. */
+static void test_no_fallback_for_a_refused_credential(void **state)
+{
+    struct played *worker = add_worker(*state);
+    ask_for_login(*state, worker, 1, "alice", alice_hash, UPSTREAM_MAPPED_SAME);
+    show_proof(*state, worker, 1, "service", mapped_service);
+    send_credential_refused(worker, 1);
+    ask_for_login(*state, worker, 2, "alice", alice_hash, UPSTREAM_MAPPED_SAME);
+    expect_rest(*state, worker, 2);
+}
+
+static void test_only_a_refusal_counts(void **state)
+{
+    struct played *worker = add_worker(*state);
+    ask_for_login(*state, worker, 1, "alice", alice_hash, UPSTREAM_SAME);
+    show_proof(*state, worker, 1, "alice", same_alice);
+    send_forget(worker, 1);
+    /* A refusal before the proof was shown is none of the credential. */
+    ask_for_login(*state, worker, 2, "alice", alice_hash, UPSTREAM_SAME);
+    free(expect_letter(*state, worker, KEEPER_CONTINUE));
+    send_credential_refused(worker, 2);
+    expect_alice_served(*state, worker, 3);
+}
+
+/* Whoever has shown no proof yet when the refusal comes shows none. */
+static void test_login_under_way_when_refused(void **state)
+{
+    static struct server server;
+    struct played *worker = add_worker(*state);
+    ask_for_login(*state, worker, 1, "alice", alice_hash, UPSTREAM_SAME);
+    server_begin(&server, "alice", alice_hash);
+    server_challenge(*state, worker, &server, 1, same_alice);
+    refuse_alice(*state, worker, 2);
+    send_step(worker, 1, server_token(&server));
+    expect_rest(*state, worker, 1);
+    acceptor_free(server.acceptor);
+}
+
+static void test_success_ends_the_rest(void **state)
+{
+    static struct server server;
+    struct played *worker = add_worker(*state);
+    struct keeper_continue message;
+    ask_for_login(*state, worker, 1, "alice", alice_hash, UPSTREAM_SAME);
+    server_begin(&server, "alice", alice_hash);
+    server_challenge(*state, worker, &server, 1, same_alice);
+    send_step(worker, 1, server_token(&server));
+    assert_int_equal(server_step(*state, worker, &server, 1, &message), STEP_DONE);
+    refuse_alice(*state, worker, 2);
+    ask_for_login(*state, worker, 3, "alice", alice_hash, UPSTREAM_SAME);
+    expect_rest(*state, worker, 3);
+    send_step(worker, 1, server_token(&server));
+    free(expect_letter(*state, worker, KEEPER_LOGGED_IN));
+    expect_alice_served(*state, worker, 4);
+    acceptor_free(server.acceptor);
+}
+
+/* The new credentials are another matter, also for a login that began with the old ones. */
+static void test_reload_ends_the_rest(void **state)
+{
+    struct played *worker = add_worker(*state);
+    refuse_alice(*state, worker, 1);
+    ask_for_login(*state, worker, 2, "bob", bob_hash, UPSTREAM_SAME);
+    show_proof(*state, worker, 2, "bob", (struct login_as){"same", "bob", false});
+    write_credentials(*state, "user:alice:this is no hash\n");
+    send_control(*state, CONTROL_RELOAD);
+    struct played *broken = add_worker(*state);
+    ask_for_login(*state, broken, 1, "alice", alice_hash, UPSTREAM_SAME);
+    expect_rest(*state, broken, 1);
+
+    write_credentials(*state, credentials_text);
+    send_control(*state, CONTROL_RELOAD);
+    struct played *good = add_worker(*state);
+    expect_alice_served(*state, good, 1);
+    send_credential_refused(worker, 2);
+    ask_for_login(*state, worker, 3, "bob", bob_hash, UPSTREAM_SAME);
+    serve(*state, worker, 3, "bob", bob_hash, "same", "bob", false);
+}
+
 /* Many at once on two workers, whose numbers and links are the same. */
 static void test_many_together(void **state)
 {
@@ -262,6 +412,12 @@ int main(void)
         WITH_KEEPER(test_no_credential),
         WITH_KEEPER(test_client_refused),
         WITH_KEEPER(test_file_server_refused),
+        WITH_KEEPER(test_refused_credential_rests),
+        WITH_KEEPER(test_no_fallback_for_a_refused_credential),
+        WITH_KEEPER(test_only_a_refusal_counts),
+        WITH_KEEPER(test_login_under_way_when_refused),
+        WITH_KEEPER(test_success_ends_the_rest),
+        WITH_KEEPER(test_reload_ends_the_rest),
         WITH_KEEPER(test_many_together),
         WITH_KEEPER(test_broken_reload_keeps_the_old),
         WITH_KEEPER(test_good_reload_is_used),

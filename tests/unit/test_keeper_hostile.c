@@ -187,7 +187,7 @@ static void keepers_own_message(struct harness *harness, struct played *worker)
 
 static void descriptor(struct harness *harness, struct played *worker)
 {
-    static const uint8_t body[8] = {1};
+    static const uint8_t body[9] = {1};
     (void)harness;
     send_raw(worker, KEEPER_FORGET, (struct span){body, sizeof body}, STDIN_FILENO);
 }
@@ -259,6 +259,20 @@ static void step_while_busy(struct harness *harness, struct played *worker)
     resume_keeper(harness);
 }
 
+static void refusal_of_client(struct harness *harness, struct played *worker)
+{
+    (void)harness;
+    send_credential_refused(worker, 1);
+}
+
+static void refusal_while_busy(struct harness *harness, struct played *worker)
+{
+    pause_keeper(harness);
+    send_step(worker, 2, junk);
+    send_credential_refused(worker, 2);
+    resume_keeper(harness);
+}
+
 static const struct offence offences[] = {
     {"garbled ACCEPT", garbled_accept},
     {"garbled LOGIN", garbled_login},
@@ -279,6 +293,8 @@ static const struct offence offences[] = {
     {"LOGIN with the number of a login", login_of_open_login},
     {"ACCEPT while one is in the pool", accept_while_busy},
     {"STEP while one is in the pool", step_while_busy},
+    {"refused credential of a client", refusal_of_client},
+    {"refused credential while a step is in the pool", refusal_while_busy},
 };
 
 static void open_one_of_each(struct harness *harness, struct played *worker)
@@ -400,6 +416,27 @@ static void test_forgotten_attempt_is_over(void **state)
     assert_int_equal(expect_refused(*state, worker, 3).refusal, REFUSAL_STALE);
 }
 
+/* It can keep nobody from an account that it was not shown the proof of. */
+static void test_refusals_made_up(void **state)
+{
+    uint8_t handle[KEEPER_HANDLE_SIZE];
+    struct played *honest = add_worker(*state), *hostile = add_worker(*state);
+    send_credential_refused(hostile, 1);
+    prove(*state, honest, 1, 7, "alice", "", alice_hash, handle);
+    send_login(honest, 2, 7, UPSTREAM_SAME, handle);
+    wait_for_letter(*state, honest);
+    send_credential_refused(hostile, 2);
+    serve(*state, honest, 2, "alice", alice_hash, "same", "alice", false);
+    prove(*state, hostile, 3, 7, "alice", "", alice_hash, handle);
+    send_login(hostile, 4, 7, UPSTREAM_SAME, handle);
+    free(expect_letter(*state, hostile, KEEPER_CONTINUE));
+    send_credential_refused(hostile, 4);
+    /* The proof was never asked for. */
+    send_step(hostile, 4, junk);
+    assert_int_equal(expect_refused(*state, hostile, 4).refusal, REFUSAL_STALE);
+    expect_service(*state, honest, 3);
+}
+
 /* A worker that goes away with a full pool leaves nothing behind; the sanitizers see it otherwise.
  */
 static void test_gone_with_work_in_the_pool(void **state)
@@ -446,13 +483,14 @@ static void test_worker_that_does_not_read(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        WITH_KEEPER(test_login_without_proof),        WITH_KEEPER(test_login_after_refusal),
-        WITH_KEEPER(test_handle_of_another_link),     WITH_KEEPER(test_handle_of_another_worker),
-        WITH_KEEPER(test_handle_used_twice),          WITH_KEEPER(test_handle_of_an_ended_worker),
-        WITH_KEEPER(test_step_of_somebody_else),      WITH_KEEPER(test_offences_end_the_worker),
-        WITH_KEEPER(test_malformed_message),          WITH_KEEPER(test_too_many_attempts),
-        WITH_KEEPER(test_forgotten_in_the_pool),      WITH_KEEPER(test_forgotten_attempt_is_over),
-        WITH_KEEPER(test_gone_with_work_in_the_pool), WITH_KEEPER(test_worker_that_does_not_read),
+        WITH_KEEPER(test_login_without_proof),       WITH_KEEPER(test_login_after_refusal),
+        WITH_KEEPER(test_handle_of_another_link),    WITH_KEEPER(test_handle_of_another_worker),
+        WITH_KEEPER(test_handle_used_twice),         WITH_KEEPER(test_handle_of_an_ended_worker),
+        WITH_KEEPER(test_step_of_somebody_else),     WITH_KEEPER(test_offences_end_the_worker),
+        WITH_KEEPER(test_malformed_message),         WITH_KEEPER(test_too_many_attempts),
+        WITH_KEEPER(test_forgotten_in_the_pool),     WITH_KEEPER(test_forgotten_attempt_is_over),
+        WITH_KEEPER(test_refusals_made_up),          WITH_KEEPER(test_gone_with_work_in_the_pool),
+        WITH_KEEPER(test_worker_that_does_not_read),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -77,7 +77,7 @@ static const struct kind kinds[] = {
      {.accept = {0x1122334455667788, 9, 2, SPAN("192.0.2.7:49152"), SPAN("NTLMSSP\0token")}}},
     {"login", write_login, read_login, {.login = {1, UINT64_MAX, 7, HANDLE}}},
     {"step", write_step, read_step, {.step = {42, SPAN("challenge")}}},
-    {"forget", write_forget, read_forget, {.forget = {UINT64_MAX}}},
+    {"forget", write_forget, read_forget, {.forget = {UINT64_MAX, true}}},
     {"continue",
      write_go_on,
      read_go_on,
@@ -152,6 +152,8 @@ static void test_fields_come_back(void **state)
     assert_true(kinds[2].read((struct span){buffer, written(&kinds[2], &kinds[2].message)}, &m));
     assert_true(m.login.attempt == 1 && m.login.link == UINT64_MAX && m.login.upstream == 7);
     assert_memory_equal(m.login.handle, handle, sizeof handle);
+    assert_true(kinds[4].read((struct span){buffer, written(&kinds[4], &kinds[4].message)}, &m));
+    assert_true(m.forget.attempt == UINT64_MAX && m.forget.refused);
     assert_true(kinds[5].read((struct span){buffer, written(&kinds[5], &kinds[5].message)}, &m));
     assert_true(text_is(m.go_on.token, "authenticate") && text_is(m.go_on.login, "mapped"));
     assert_true(text_is(m.go_on.account, "NAS\\alice") && m.go_on.fell_back);
@@ -221,6 +223,7 @@ static void test_values_out_of_range(void **state)
     expect_refused(0, 0, 4);
     expect_refused(0, 0, PEER_KEEPER); /* a keeper has no index */
     expect_refused(3, 8 + 3, 0x80);    /* a length of 2 GiB */
+    expect_refused(4, 8, 2);           /* neither refused nor not */
     expect_refused(5, 8 + 4 + 12, 65); /* a key longer than keys are */
     size_t last = written(&kinds[5], &kinds[5].message) - 1;
     expect_refused(5, last, 2); /* neither true nor false */
@@ -311,6 +314,7 @@ static void test_names(void **state)
     assert_string_equal(keeper_reason_name(KEEPER_REASON_BAD_HANDLE), "bad_handle");
     assert_string_equal(keeper_reason_name(KEEPER_REASON_NO_CREDENTIAL), "no_credential");
     assert_string_equal(keeper_reason_name(KEEPER_REASON_BUSY), "busy");
+    assert_string_equal(keeper_reason_name(KEEPER_REASON_BACK_OFF), "back_off");
     assert_string_equal(keeper_reason_name(KEEPER_REASON_INTERNAL), "internal");
 }
 

@@ -1,0 +1,92 @@
+#include "proxy/durable.h"
+
+#include <string.h>
+
+#include "proxy/worker_state.h"
+
+static bool is_named(const struct create_context *context, const char *name)
+{
+    return span_equal(context->name, (struct span){(const uint8_t *)name, 4});
+}
+
+bool durable_reconnects(struct span message, uint64_t *persistent_id)
+{
+    struct create_request body;
+    struct create_context context;
+    bool broken;
+    if (!create_request_read(message, &body))
+        return false;
+    while (create_context_next(&body.contexts, &context, &broken)) {
+        if ((is_named(&context, "DHnC") || is_named(&context, "DH2C")) &&
+            context.data.size >= FILE_ID_SIZE) {
+            *persistent_id = get_le64(context.data.at);
+            return true;
+        }
+    }
+    return false;
+}
+
+static bool is_mapped(const struct session *session)
+{
+    return strcmp(session->login, login_kind_name(LOGIN_MAPPED)) == 0;
+}
+
+void durable_note(struct session *session, const struct create_response *body)
+{
+    struct span rest = body->contexts;
+    struct create_context context;
+    bool broken;
+    if (!is_mapped(session))
+        return;
+    while (create_context_next(&rest, &context, &broken)) {
+        if (is_named(&context, "DHnQ") || is_named(&context, "DH2Q")) {
+            worker_enter_durable(session, get_le64(body->file_id));
+            return;
+        }
+    }
+}
+
+bool durable_must_ask(struct link *link, const struct smb2_message *message)
+{
+    uint64_t persistent_id;
+    struct session *session = link_session(link, message->header.session_id);
+    struct durable_check *check = &link->durable;
+    if (message->header.command != SMB2_CREATE || !session || session->state != SESSION_VALID ||
+        !is_mapped(session) ||
+        !durable_reconnects((struct span){message->at, message->size}, &persistent_id))
+        return false;
+    if (check->state == DURABLE_ASKED ||
+        (check->state == DURABLE_ANSWERED && check->persistent_id == persistent_id))
+        return check->state == DURABLE_ASKED;
+    *check = (struct durable_check){DURABLE_ASKED, persistent_id, DIRECTORY_UNKNOWN};
+    if (worker_find_durable(session, persistent_id))
+        return true;
+    check->state = DURABLE_ANSWERED; /* unknown: refused */
+    return false;
+}
+
+bool durable_may_have(struct link *link, struct session *session, struct span message)
+{
+    uint64_t persistent_id;
+    struct durable_check check = link->durable;
+    if (!is_mapped(session) || !durable_reconnects(message, &persistent_id))
+        return true;
+    link->durable.state = DURABLE_NOTHING;
+    if (check.state == DURABLE_ANSWERED && check.persistent_id == persistent_id &&
+        check.answer == DIRECTORY_FOUND)
+        return true;
+    report_event(EVENT_FOREIGN_SESSION, link, session, LEG_CLIENT,
+                 check.answer == DIRECTORY_OTHER ? "durable_handle_of_another"
+                                                 : "durable_handle_unknown",
+                 "refused");
+    return false;
+}
+
+void durable_answer(struct session *session, enum directory_answer answer)
+{
+    struct durable_check *check = &session->link->durable;
+    if (check->state == DURABLE_ASKED) {
+        check->state = DURABLE_ANSWERED;
+        check->answer = answer;
+    }
+}

@@ -1,0 +1,25 @@
+/*
+ * Durable handles under the login `mapped`: the file server sees one owner, so who may have a
+ * handle back after the connection was cut is ours to say. The recorder remembers who opened what.
+ */
+#ifndef COUNTERSIGN_PROXY_DURABLE_H
+#define COUNTERSIGN_PROXY_DURABLE_H
+
+#include "proxy/body.h"
+#include "proxy/link.h"
+
+/* True when a CREATE request wants a durable handle back (DHnC, DH2C: MS-SMB2 2.2.13.2.4, .12); its
+ * persistent id. Malformed contexts are not looked for. */
+bool durable_reconnects(struct span message, uint64_t *persistent_id);
+/* A CREATE has succeeded: tells the recorder when it granted a durable handle (DHnQ, DH2Q) to a
+ * session whose owner the file server cannot tell. */
+void durable_note(struct session *session, const struct create_response *body);
+
+/* True when a request has to wait until the recorder has said whose handle it wants back. */
+bool durable_must_ask(struct link *link, const struct smb2_message *message);
+/* True when that is the session's own identity's; otherwise there is an event. */
+bool durable_may_have(struct link *link, struct session *session, struct span message);
+/* The recorder's answer. */
+void durable_answer(struct session *session, enum directory_answer answer);
+
+#endif

@@ -1,0 +1,126 @@
+"""The two sides of a comparison: smbtorture at a file server, and at Countersign before its twin."""
+
+import os
+from collections import namedtuple
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+
+from nas import GROUP, SAMBA_DIALECTS, UIDS, Nas, option_lines
+from proxy import Proxy, listener, upstream
+from torture import Torture, suite_of
+
+Address = namedtuple("Address", "address port")
+
+SNAPSHOT = "@GMT-2015.10.31-19.40.30"
+
+_GLOBAL = {"server multi channel support": "no", "kernel change notify": "no"}
+
+# A share as smbtorture expects it of Windows: attributes, streams and ACLs beside the file system,
+# which would refuse large ones and count them in the size on disk.
+_WINDOWS_LIKE = {
+    "read only": "no", "create mask": "0777", "directory mask": "0777",
+    "vfs objects": "acl_xattr xattr_tdb streams_depot", "store dos attributes": "yes",
+    "ea support": "yes", "map archive": "no", "map hidden": "no", "map system": "no",
+    "map readonly": "no", "dos filemode": "yes", "strict rename": "yes", "kernel oplocks": "no",
+    "kernel share modes": "no", "posix locking": "no", "hide files": "/hidefile/",
+    "strict sync": "yes"}
+
+# What some suites want to be otherwise, each in a share of its own.
+_SHARES = {
+    "tmp": {},
+    "noperm": {},
+    "quiet": {"change notify": "no"},
+    "inotify": {"kernel change notify": "yes"},
+    "oplocks": {"kernel oplocks": "yes", "vfs objects": "acl_xattr xattr_tdb streams_xattr"},
+    "locks": {"posix locking": "yes"},
+    "streamless": {"vfs objects": "acl_xattr xattr_tdb"},
+    "snapshots": {"vfs objects": "shadow_copy2 acl_xattr xattr_tdb",
+                  "shadow:snapdir": ".snapshots"},
+}
+_SHARE_OF = {"smb2.change_notify_disabled": "quiet", "smb2.notify-inotify": "inotify",
+             "smb2.kernel-oplocks": "oplocks", "smb2.samba3misc": "locks",
+             "smb2.create_no_streams": "streamless", "smb2.twrp": "snapshots"}
+
+
+@dataclass(frozen=True)
+class Mode:
+    """What the file servers speak at most, and the client with them. To Countersign the client speaks
+    3.1.1 in every mode, so that what the file server lacks is not hidden by the client."""
+
+    name: str
+    dialect: str
+
+    @property
+    def direct_protocol(self):
+        """smbtorture's word for the dialect."""
+        return SAMBA_DIALECTS[self.dialect]
+
+    @property
+    def proxied_protocol(self):
+        """What smbtorture speaks to Countersign."""
+        return SAMBA_DIALECTS["3.1.1"]
+
+
+MODES = (Mode("SMB3_11", "3.1.1"), Mode("upstream SMB2_10", "2.1"), Mode("upstream SMB2_02", "2.0.2"))
+
+
+class TortureNas(Nas):
+    """smbd with the shares that smbtorture needs."""
+
+    def __init__(self, dialect):
+        super().__init__(max_dialect=dialect, signing="mandatory", extra=_GLOBAL)
+
+    def share_directory(self, share):
+        """Where the files of a share are."""
+        return os.path.join(self.directory, "share", share)
+
+    def _write_files(self):
+        super()._write_files()
+        text = ""
+        for share, options in _SHARES.items():
+            path = self.share_directory(share)
+            os.makedirs(path)
+            os.chown(path, UIDS["alice"], GROUP)
+            os.chmod(path, 0o2775)
+            text += f"[{share}]\n" + option_lines(dict(_WINDOWS_LIKE, path=path, **options))
+        os.chmod(self.share_directory("noperm"), 0)
+        snapshot = os.path.join(self.share_directory("snapshots"), ".snapshots", SNAPSHOT)
+        os.makedirs(snapshot)
+        with open(os.path.join(snapshot, "file"), "w", encoding="ascii") as file:
+            file.write("as it was\n")
+        with open(os.path.join(self.directory, "smb.conf"), "a", encoding="utf-8") as file:
+            file.write(text)
+
+
+class Side:
+    """smbtorture at one address; what it writes goes to `directory`."""
+
+    def __init__(self, nas, server, protocol, directory):
+        self.nas, self.server, self.protocol, self.directory = nas, server, protocol, directory
+
+    def _torture(self, suite):
+        share = _SHARE_OF.get(suite, "tmp")
+        options = [f"torture:localdir={self.nas.share_directory(share)}", "torture:twrp_file=file",
+                   f"torture:twrp_snapshot={SNAPSHOT}"]
+        return Torture(self.server, share, self.protocol, self.directory, options)
+
+    def suite(self, suite, tests):
+        """The results of these tests of one suite, by name."""
+        return self._torture(suite).suite(suite, tests)
+
+    def alone(self, test):
+        """The result of one test in a process of its own."""
+        return self._torture(suite_of(test)).alone(test)
+
+
+@contextmanager
+def both_sides(mode, directory):
+    """Two fresh file servers, Countersign in front of the second: the direct and the proxied side."""
+    with ExitStack() as stack:
+        alone = stack.enter_context(TortureNas(mode.dialect))
+        behind = stack.enter_context(TortureNas(mode.dialect))
+        proxy = stack.enter_context(Proxy([listener()], [upstream(behind)]))
+        front = Address(proxy.listeners[0]["address"], proxy.listeners[0]["port"])
+        yield (Side(alone, alone, mode.direct_protocol, os.path.join(directory, "direct")),
+               Side(behind, front, mode.proxied_protocol, os.path.join(directory, "proxied")))
+        proxy.assert_healthy()
