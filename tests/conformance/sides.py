@@ -29,7 +29,6 @@ _WINDOWS_LIKE = {
 _SHARES = {
     "tmp": {},
     "noperm": {},
-    "quiet": {"change notify": "no"},
     "inotify": {"kernel change notify": "yes"},
     "oplocks": {"kernel oplocks": "yes", "vfs objects": "acl_xattr xattr_tdb streams_xattr"},
     "locks": {"posix locking": "yes"},
@@ -37,7 +36,7 @@ _SHARES = {
     "snapshots": {"vfs objects": "shadow_copy2 acl_xattr xattr_tdb",
                   "shadow:snapdir": ".snapshots"},
 }
-_SHARE_OF = {"smb2.change_notify_disabled": "quiet", "smb2.notify-inotify": "inotify",
+_SHARE_OF = {"smb2.notify-inotify": "inotify",
              "smb2.kernel-oplocks": "oplocks", "smb2.samba3misc": "locks",
              "smb2.create_no_streams": "streamless", "smb2.twrp": "snapshots"}
 
@@ -82,14 +81,21 @@ class TortureNas(Nas):
             os.makedirs(path)
             os.chown(path, UIDS["alice"], GROUP)
             os.chmod(path, 0o2775)
-            text += f"[{share}]\n" + option_lines(dict(_WINDOWS_LIKE, path=path, **options))
+            text += f"[{share}]\n" + option_lines({**_WINDOWS_LIKE, "path": path,
+                                                   "shadow:mountpoint": path, **options})
         os.chmod(self.share_directory("noperm"), 0)
-        snapshot = os.path.join(self.share_directory("snapshots"), ".snapshots", SNAPSHOT)
-        os.makedirs(snapshot)
-        with open(os.path.join(snapshot, "file"), "w", encoding="ascii") as file:
-            file.write("as it was\n")
+        self._write_snapshot()
         with open(os.path.join(self.directory, "smb.conf"), "a", encoding="utf-8") as file:
             file.write(text)
+
+    def _write_snapshot(self):
+        """What smb2.twrp finds in the past: a file."""
+        snapshot = os.path.join(self.share_directory("snapshots"), ".snapshots", SNAPSHOT)
+        os.makedirs(snapshot)
+        path = os.path.join(snapshot, "file")
+        with open(path, "w", encoding="ascii") as file:
+            file.write("as it was\n")
+        os.chown(path, UIDS["alice"], GROUP)
 
 
 class Side:

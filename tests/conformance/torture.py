@@ -123,7 +123,7 @@ class Torture:
         return ["smbtorture", "-s", self.configuration, f"//{self.server.address}/{self.share}", "-p",
                 str(self.server.port), "-U", f"{WORKGROUP}\\{user}%{USERS[user]}", "-m", self.protocol,
                 "--option=client min protocol=SMB2_02", "--use-kerberos=off", "--target=samba3",
-                f"--basedir={self.directory}", "--fullname", "--timelimit=10", "--seed=1",
+                f"--basedir={self.directory}", "--fullname", "--timelimit=3", "--seed=1",
                 "--format=subunit", f"--option=torture:user2name={second}",
                 f"--option=torture:user2domain={WORKGROUP}",
                 f"--option=torture:user2password={USERS[second]}",

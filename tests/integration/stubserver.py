@@ -268,8 +268,9 @@ class Conversation:
                                      flags=0 if what == "not async" else ASYNC)
             if what == "for nobody":
                 interim = smb2.replace_header(interim, message_id=message.message_id + 1000)
-            for _ in range(2 if what == "twice" else 1):
-                self._send(interim)
+            self._send(interim)
+            if what == "twice":
+                self._send(smb2.replace_header(interim, tree=tree + 1))
             final = {"tree": tree, "flags": ASYNC} if what in ("honest", "twice", "long") else {}
         self._answer(message, key, self._data(), **final)
 

@@ -15,6 +15,7 @@ from harness import USERS
 from ntlm import ntowf_v2, nt_hash
 from rawclient import Disconnected, Failed
 from rig import Rig
+from verify import Checker
 
 WRONG = "Not.The.Pw7"
 
@@ -129,8 +130,26 @@ def test_only_the_keeper_holds_long_term_secrets(busy_rig):
     busy_rig.kept_session.must(smb2.ECHO, bodies.empty())
 
 
-def test_keys_of_a_living_session_are_in_its_worker_only(busy_rig):
-    key = busy_rig.kept_session.key
-    for pid in (busy_rig.proxy.process.pid, *busy_rig.proxy.children()):
-        if pid not in busy_rig.proxy.children("worker"):
-            assert key not in memory_of(pid), pid
+@pytest.mark.parametrize("end", ["logoff", "disconnect"])
+@pytest.mark.parametrize("dialect", [0x210, 0x302, 0x311])
+def test_key_lives_in_its_worker_and_dies_with_its_session(busy_rig, dialect, end):
+    """Looked for while the session lives, where it must be found, and right after its end."""
+    rig = busy_rig
+    rig.proxy.mark()
+    (worker,) = rig.proxy.children("worker")
+    client, session = rig.established(dialects=[dialect])
+    checker = Checker(USERS)
+    for frame in list(rig.client_relay.connections[-1].frames):
+        checker.feed(frame.direction, frame.data)
+    (exported,) = checker.report.session_keys
+    assert session.key in memory_of(worker), "the search finds nothing: it proves nothing"
+    for pid in (rig.proxy.process.pid, *rig.proxy.children()):
+        if pid != worker:
+            assert session.key not in memory_of(pid), pid
+    if end == "logoff":
+        session.logoff()
+    client.__exit__()
+    rig.proxy.wait_event("link_ended")
+    for pid in (rig.proxy.process.pid, *rig.proxy.children()):
+        held = memory_of(pid)
+        assert session.key not in held and exported not in held, pid

@@ -173,6 +173,25 @@ static void test_no_fallback_for_a_refused_credential(void **state)
     expect_rest(*state, worker, 2);
 }
 
+/* The password that a mapping has for an account is not the one that its user has, nor is an
+ * account of one file server the other's. */
+static void test_other_credential_for_the_same_account(void **state)
+{
+    write_credentials(*state, "user:alice:" ALICE_HASH "\nuser:bob:" BOB_HASH "\n"
+                              "mapped:bob:alice:" SERVICE_HASH "\n");
+    send_control(*state, CONTROL_RELOAD);
+    struct played *worker = add_worker(*state);
+    ask_for_login(*state, worker, 1, "bob", bob_hash, UPSTREAM_MAPPED_SAME);
+    show_proof(*state, worker, 1, "alice", (struct login_as){"mapped", "alice", false});
+    send_credential_refused(worker, 1);
+    ask_for_login(*state, worker, 2, "alice", alice_hash, UPSTREAM_MAPPED_SAME);
+    serve(*state, worker, 2, "alice", alice_hash, "same", "alice", true);
+    ask_for_login(*state, worker, 3, "bob", bob_hash, UPSTREAM_MAPPED);
+    serve(*state, worker, 3, "alice", service_hash, "mapped", "alice", false);
+    ask_for_login(*state, worker, 4, "bob", bob_hash, UPSTREAM_MAPPED_SAME);
+    expect_rest(*state, worker, 4);
+}
+
 static void test_only_a_refusal_counts(void **state)
 {
     struct played *worker = add_worker(*state);
@@ -414,6 +433,7 @@ int main(void)
         WITH_KEEPER(test_file_server_refused),
         WITH_KEEPER(test_refused_credential_rests),
         WITH_KEEPER(test_no_fallback_for_a_refused_credential),
+        WITH_KEEPER(test_other_credential_for_the_same_account),
         WITH_KEEPER(test_only_a_refusal_counts),
         WITH_KEEPER(test_login_under_way_when_refused),
         WITH_KEEPER(test_success_ends_the_rest),

@@ -1,0 +1,97 @@
+"""One mode from beginning to end: both sides run, each test is compared, each difference is judged."""
+
+import time
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+
+from sides import both_sides
+from torture import suite_of
+
+
+def outcome(direct, proxied):
+    """Two results as words of the table. The same result at another place is not the same."""
+    if direct.what == proxied.what and direct.place != proxied.place:
+        return direct.what, proxied.what + " elsewhere"
+    return direct.what, proxied.what
+
+
+@dataclass
+class Tally:
+    """What became of the tests of one mode, in lists of their names."""
+
+    alike: list = field(default_factory=list)
+    design: list = field(default_factory=list)
+    binding: list = field(default_factory=list)
+    flaky: list = field(default_factory=list)
+    settled: list = field(default_factory=list)  # as expected only when they were tried again
+    failed: list = field(default_factory=list)
+    results: dict = field(default_factory=dict)
+    seconds: float = 0.0
+
+    @property
+    def passed(self):
+        """How many tests were as the tables say."""
+        return len(self.alike) + len(self.design) + len(self.binding) + len(self.flaky)
+
+
+class Comparison:
+    """The tests of one mode. `known` are the rows of differences.tsv by mode and test."""
+
+    def __init__(self, mode, suites, known, flaky, say):
+        self.mode, self.suites, self.flaky, self.say = mode, suites, flaky, say
+        self.known = known
+        self.tally = Tally()
+
+    def _row(self, test):
+        return self.known.get((self.mode.name, test))
+
+    def _expected(self, test, direct, proxied):
+        """Are these two results what the table says?"""
+        row, found = self._row(test), outcome(direct, proxied)
+        return found == (row.direct, row.proxied) if row else found[0] == found[1]
+
+    def run(self, directory):
+        """Runs everything and returns the tally."""
+        begun = time.monotonic()
+        with both_sides(self.mode, directory) as sides, ThreadPoolExecutor(2) as pool:
+            for suite, tests in self.suites.items():
+                since = time.monotonic()
+                direct, proxied = pool.map(lambda side: side.suite(suite, tests), sides)
+                for test in tests:
+                    self.tally.results[test] = direct[test], proxied[test]
+                self.say(f"  {suite}: {len(tests)} tests, {time.monotonic() - since:.1f} s")
+            for test in self.tally.results:
+                self._judge(test, lambda test=test: tuple(pool.map(lambda side: side.alone(test), sides)))
+        self.tally.seconds = time.monotonic() - begun
+        return self.tally
+
+    def _judge(self, test, again):
+        """Puts one test into its list. What contradicts the tables is tried once more, alone."""
+        tally, row = self.tally, self._row(test)
+        if not self._expected(test, *tally.results[test]):
+            first, tally.results[test] = tally.results[test], again()
+            if self._expected(test, *tally.results[test]):
+                tally.settled.append(f"{test}: {' and '.join(outcome(*first))} at first")
+            elif test in self.flaky:
+                tally.flaky.append(test)
+                return
+            else:
+                tally.failed.append(test)
+                return
+        if row:
+            (tally.design if row.group == "design" else tally.binding).append(test)
+        else:
+            tally.alike.append(test)
+
+    def explain(self, test):
+        """Why a test failed, in lines."""
+        direct, proxied = self.tally.results[test]
+        row, (one, other) = self._row(test), outcome(direct, proxied)
+        lines = [f"FAILED {self.mode.name}: {test}: {one} directly, {other} through Countersign"]
+        if row:
+            lines.append(f"    differences.tsv says {row.direct} and {row.proxied}"
+                         + (": take the row out" if one == other else ""))
+        for name, result in (("directly", direct), ("through Countersign", proxied)):
+            if result.text:
+                lines.append(f"    {name}: {result.text}")
+        return lines
