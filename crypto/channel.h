@@ -2,15 +2,16 @@
  * Framed, length-checked messages between Countersign's own processes.
  *
  * A channel is one end of a SOCK_SEQPACKET socketpair: the kernel keeps message boundaries. Every
- * message starts with its type and its own total length, which must equal what arrived. A message may
- * carry one descriptor. Whoever sends a malformed message is not listened to any more.
+ * message starts with its type and its own total length, which must equal what arrived. A message
+ * may carry one descriptor. Whoever sends a malformed message is not listened to any more.
  */
 #ifndef COUNTERSIGN_CRYPTO_CHANNEL_H
 #define COUNTERSIGN_CRYPTO_CHANNEL_H
 
 #include "crypto/cursor.h"
 
-/* Sizes in bytes. A message is its head (le16 type, le16 zero, le32 length of the whole) and a body. */
+/* Sizes in bytes. A message is its head (le16 type, le16 zero, le32 length of the whole) and a
+ * body. */
 enum { CHANNEL_HEAD_SIZE = 8, CHANNEL_MESSAGE_MAX = 80 * 1024 };
 
 struct event_base;
@@ -18,13 +19,13 @@ struct channel;
 
 /*
  * What a channel's owner is told. `body` is borrowed for the call. `fd` is a descriptor that came
- * along, now the callee's to close, or -1. Answer false when the message is malformed or not allowed
- * now: the channel is then closed and `gone` called.
+ * along, now the callee's to close, or -1. Answer false when the message is malformed or not
+ * allowed now: the channel is then closed and `gone` called.
  */
 struct channel_handler {
     bool (*message)(void *context, uint16_t type, struct span body, int fd);
-    /* The other end closed, or sent something malformed (then `malformed` is true). Called once; the
-     * channel may be freed in it. Nothing is called after it. */
+    /* The other end closed, or sent something malformed (then `malformed` is true). Called once;
+     * the channel may be freed in it. Nothing is called after it. */
     void (*gone)(void *context, bool malformed);
 };
 

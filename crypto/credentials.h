@@ -26,16 +26,17 @@ struct account {
 
 struct credentials;
 
-/* What is wrong and what an administrator can do about it: a text to follow "FILE:LINE: ", without the
- * line where there is none. Never holds anything of the file's content. */
+/* What is wrong and what an administrator can do about it: a text to follow "FILE:LINE: ", without
+ * the line where there is none. Never holds anything of the file's content. */
 struct credentials_error {
     unsigned line; /* 0: the file as a whole */
     char text[256];
 };
 
-/* Reads and checks the file. `owner` is the uid it must belong to (uid 0 always may own it). NULL with
- * `error` filled. The buffer it was read into is wiped. */
-struct credentials *credentials_read(const char *path, unsigned owner, struct credentials_error *error);
+/* Reads and checks the file. `owner` is the uid it must belong to (uid 0 always may own it). NULL
+ * with `error` filled. The buffer it was read into is wiped. */
+struct credentials *credentials_read(const char *path, unsigned owner,
+                                     struct credentials_error *error);
 
 /* The same from bytes in memory (for tests and fuzzing). */
 struct credentials *credentials_parse(struct span text, struct credentials_error *error);
@@ -52,13 +53,14 @@ MUST_USE bool credentials_find_user(const struct credentials *credentials, const
 MUST_USE bool credentials_find_mapped(const struct credentials *credentials, const char *user,
                                       const char *domain, struct account *account);
 
-/* Editing, for `countersign user`. Each rewrites the file whole and atomically (a new 0600 file with
- * the owner of the old one, fsync, rename), keeping comments and the order of lines; false with `error`
- * filled and the old file untouched. `target` as in the file; an existing entry is replaced by add. */
+/* Editing, for `countersign user`. Each rewrites the file whole and atomically (a new 0600 file
+ * with the owner of the old one, fsync, rename), keeping comments and the order of lines; false
+ * with `error` filled and the old file untouched. `target` as in the file; an existing entry is
+ * replaced by add. */
 enum credentials_kind { CREDENTIALS_USER, CREDENTIALS_MAPPED };
 MUST_USE bool credentials_add(const char *path, enum credentials_kind kind, const char *name,
-                              const char *target, const uint8_t nt_hash[NT_HASH_SIZE], unsigned owner,
-                              unsigned group, struct credentials_error *error);
+                              const char *target, const uint8_t nt_hash[NT_HASH_SIZE],
+                              unsigned owner, unsigned group, struct credentials_error *error);
 
 /* Many at once: all of them or, on any error, none. */
 struct credentials_entry {

@@ -57,8 +57,8 @@ MUST_USE bool read_skip(struct reader *reader, size_t size);
 MUST_USE bool read_copy(struct reader *reader, void *to, size_t size);
 /* Borrows the next `size` bytes. */
 MUST_USE bool read_span(struct reader *reader, size_t size, struct span *span);
-/* Borrows the bytes before the next `mark` and moves past it; false, with nothing moved, when there is
- * no `mark`. */
+/* Borrows the bytes before the next `mark` and moves past it; false, with nothing moved, when there
+ * is no `mark`. */
 MUST_USE bool read_until(struct reader *reader, uint8_t mark, struct span *span);
 /* Skips to the next multiple of `unit` (a power of two) counted from `base`. */
 MUST_USE bool read_align(struct reader *reader, const uint8_t *base, size_t unit);

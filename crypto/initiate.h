@@ -23,8 +23,9 @@ void initiator_free(struct initiator *initiator);
  * The first call takes an empty token; each writes the next token to `reply` and answers
  * STEP_CONTINUE until the file server's last token has been checked: STEP_DONE. A server that is
  * anonymous-minded, downgrades NTLM (no extended session security, no key exchange, no signing, no
- * 128-bit), picks another mechanism or sends a wrong mechListMIC is refused; initiator_refusal() says
- * why. The last token of some servers is empty: that is accepted when the mechanism needs no MIC.
+ * 128-bit), picks another mechanism or sends a wrong mechListMIC is refused; initiator_refusal()
+ * says why. The last token of some servers is empty: that is accepted when the mechanism needs no
+ * MIC.
  */
 enum step initiator_step(struct initiator *initiator, struct span token, struct writer *reply);
 

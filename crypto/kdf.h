@@ -19,8 +19,8 @@ enum cipher {
     CIPHER_AES_256_GCM = 4,
 };
 
-/* What a session's authentication ended with: Session.FullSessionKey; its first 16 bytes, padded with
- * zeros when there are fewer, are Session.SessionKey. */
+/* What a session's authentication ended with: Session.FullSessionKey; its first 16 bytes, padded
+ * with zeros when there are fewer, are Session.SessionKey. */
 struct session_key {
     uint8_t bytes[SESSION_KEY_MAX];
     size_t size;
@@ -36,9 +36,9 @@ struct session_keys {
 };
 
 /*
- * SP 800-108 in counter mode with HMAC-SHA256, r = 32: fills `out_size` bytes (at most 32). `label` and
- * `context` are used as they are given, so a terminating NUL that belongs to them must be in them.
- * False when OpenSSL fails.
+ * SP 800-108 in counter mode with HMAC-SHA256, r = 32: fills `out_size` bytes (at most 32). `label`
+ * and `context` are used as they are given, so a terminating NUL that belongs to them must be in
+ * them. False when OpenSSL fails.
  */
 MUST_USE bool kdf_sp800_108(struct span key, struct span label, struct span context, uint8_t *out,
                             size_t out_size);
@@ -46,13 +46,15 @@ MUST_USE bool kdf_sp800_108(struct span key, struct span label, struct span cont
 /*
  * Derives all keys of a session for `dialect` (0x0202 … 0x0311). `preauth` is the session's preauth
  * hash, used at 3.1.1 only (NULL below). Signing and application keys are always 128 bits from the
- * first 16 bytes; the cipher keys are 256 bits from the full key when `cipher` is an AES-256 one. At
- * 2.x the signing key is the session key and there are no others. False, with `keys` wiped, when OpenSSL
- * fails, the session key is empty, the dialect is none of these, 3.1.1 comes without `preauth`, or 3.0
- * or 3.0.2 with a cipher other than AES-128-CCM. The caller wipes `keys` with session_keys_wipe().
+ * first 16 bytes; the cipher keys are 256 bits from the full key when `cipher` is an AES-256 one.
+ * At 2.x the signing key is the session key and there are no others. False, with `keys` wiped, when
+ * OpenSSL fails, the session key is empty, the dialect is none of these, 3.1.1 comes without
+ * `preauth`, or 3.0 or 3.0.2 with a cipher other than AES-128-CCM. The caller wipes `keys` with
+ * session_keys_wipe().
  */
-MUST_USE bool session_keys_derive(uint16_t dialect, enum cipher cipher, const struct session_key *key,
-                                  const struct preauth_hash *preauth, struct session_keys *keys);
+MUST_USE bool session_keys_derive(uint16_t dialect, enum cipher cipher,
+                                  const struct session_key *key, const struct preauth_hash *preauth,
+                                  struct session_keys *keys);
 void session_keys_wipe(struct session_keys *keys);
 
 /* "AES-128-CCM" and so on; "none". */

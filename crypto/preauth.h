@@ -16,7 +16,8 @@ struct preauth_hash {
 /* All zeros: the start of a connection's hash. */
 void preauth_start(struct preauth_hash *hash);
 
-/* hash = SHA-512(hash ‖ message), the message without its transport header. False when OpenSSL fails. */
+/* hash = SHA-512(hash ‖ message), the message without its transport header. False when OpenSSL
+ * fails. */
 MUST_USE bool preauth_add(struct preauth_hash *hash, struct span message);
 
 #endif

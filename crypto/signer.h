@@ -23,18 +23,19 @@ struct signer;
 /* "HMAC-SHA256", "AES-128-CMAC", "AES-128-GMAC", or "unknown". */
 const char *signing_algorithm_name(enum signing_algorithm algorithm);
 
-/* A signer for `key`, which is copied. NULL when memory or the algorithm cannot be had. Free it with
- * signer_free(), which wipes the key; NULL is allowed there. */
+/* A signer for `key`, which is copied. NULL when memory or the algorithm cannot be had. Free it
+ * with signer_free(), which wipes the key; NULL is allowed there. */
 struct signer *signer_new(enum signing_algorithm algorithm, const uint8_t key[SIGNING_KEY_SIZE]);
 void signer_free(struct signer *signer);
 
 /*
- * Writes the signature of the message of `size` bytes at `message` (its header, body and the padding
- * up to its NextCommand) into its Signature field. The SMB2_FLAGS_SIGNED bit must be set already.
+ * Writes the signature of the message of `size` bytes at `message` (its header, body and the
+ * padding up to its NextCommand) into its Signature field. The SMB2_FLAGS_SIGNED bit must be set
+ * already.
  *
  * Refuses (false, message unchanged) what must never be signed, since GMAC's nonce is made of these
- * fields: a message shorter than a header, MessageId 0 (but for CANCEL with HMAC or CMAC), MessageId
- * 0xFFFFFFFFFFFFFFFF, a response with STATUS_PENDING, a CANCEL response.
+ * fields: a message shorter than a header, MessageId 0 (but for CANCEL with HMAC or CMAC),
+ * MessageId 0xFFFFFFFFFFFFFFFF, a response with STATUS_PENDING, a CANCEL response.
  */
 MUST_USE bool signer_sign(struct signer *signer, uint8_t *message, size_t size);
 
