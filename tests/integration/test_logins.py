@@ -128,6 +128,11 @@ def reconnect(rig, user, previous):
     return client, session
 
 
+def previous_ids_at_server(rig):
+    """Every PreviousSessionId that the file server was told."""
+    return {int.from_bytes(message.raw[80:88], "little") for message in rig.at_server(smb2.SESSION_SETUP)}
+
+
 def test_reconnecting_client_ends_its_own_previous_session(rig):
     """Else its own locks and opens would stand in its way until they time out."""
     first, old = rig.established("alice")
@@ -135,6 +140,7 @@ def test_reconnecting_client_ends_its_own_previous_session(rig):
     second, new = reconnect(rig, "alice", old.id)
     with first, second:
         new.close(new.create("exclusive", share=0))
+        assert len(previous_ids_at_server(rig)) == 2 and old.id not in previous_ids_at_server(rig)
         old.ended = True
         try:
             assert old.ask(smb2.CREATE, bodies.create("f")).status == smb2.USER_SESSION_DELETED
@@ -152,3 +158,5 @@ def test_nobody_ends_the_session_of_another(rig):
                 session.must(smb2.ECHO, bodies.empty())
             old.must(smb2.ECHO, bodies.empty())
         old.close(old.create("another", share=0))
+        assert previous_ids_at_server(rig) == {0}
+        rig.proxy.wait_event("foreign_session", user="bob")
