@@ -15,8 +15,6 @@
 enum {
     OUTPUT_HIGH = 4 * 1024 * 1024, /* bytes waiting to be sent: stop reading what makes more */
     OUTPUT_LOW = 1024 * 1024,
-    /* Before a session is valid: a NEGOTIATE, or a SESSION_SETUP with a Kerberos token. */
-    FRAME_MAX_EARLY = 72 * 1024,
 };
 
 const char *link_end_name(enum link_end reason)

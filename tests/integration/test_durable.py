@@ -5,13 +5,13 @@ one account that is not enough, and whose handle it is has to be known here.
 """
 
 import os
-import struct
 import uuid
 
 import pytest
 
 import bodies
 import smb2
+from durable import Handle
 from harness import USERS, DeadlinePassed, wait_until
 from nas import Nas
 from rawclient import Failed
@@ -22,7 +22,6 @@ DURABLE_SHARE = {"kernel oplocks": "no", "kernel share modes": "no", "posix lock
                  "durable handles": "yes"}
 QUIET = {"kernel oplocks": "no", "kernel change notify": "no"}
 KINDS = [(version, oplock) for version in (1, 2) for oplock in ("batch", "lease")]
-NAME = "kept"
 each_kind = pytest.mark.parametrize("kind", KINDS, ids=lambda kind: f"v{kind[0]}-{kind[1]}")
 
 
@@ -53,80 +52,6 @@ def shared_account(mapped_rig):
     mapped_rig.server.empty_share()
     yield mapped_rig
     mapped_rig.proxy.assert_healthy()
-
-
-def chain(*contexts):
-    """A list of create contexts: (name, data) each (2.2.13.2)."""
-    packed = b""
-    for left, (name, data) in enumerate(reversed(contexts)):
-        one = smb2.align8(bodies.create_context(name, data))
-        packed = struct.pack("<I", len(one) if left else 0) + one[4:] + packed
-    return packed
-
-
-def granted(message):
-    """The create contexts of a CREATE response: name → data."""
-    at, size = struct.unpack_from("<II", message.raw, 64 + 80)
-    found = {}
-    while size:
-        following, name_at, name_size, _, data_at, data_size = struct.unpack_from("<IHHHHI", message.raw, at)
-        found[message.raw[at + name_at:at + name_at + name_size]] = \
-            message.raw[at + data_at:at + data_at + data_size]
-        if not following:
-            break
-        at += following
-    return found
-
-
-class Handle:
-    """A durable handle as its client knows it: how it was asked for, and its FileId."""
-
-    def __init__(self, version, oplock):
-        self.version, self.lease = version, oplock == "lease"
-        self.key, self.create_guid = os.urandom(16), os.urandom(16)
-        self.file_id = None
-
-    @property
-    def dialects(self):
-        return [smb2.DIALECTS["2.1" if self.version == 1 else "3.1.1"]]
-
-    def _lease(self):
-        if not self.lease:
-            return []
-        return [(b"RqLs", struct.pack("<16sIIQ", self.key, 0x7, 0, 0) +
-                 (bytes(20) if self.version == 2 else b""))]
-
-    def _create(self, session, context):
-        oplock = bodies.OPLOCK_LEASE if self.lease else bodies.OPLOCK_BATCH
-        return session.must(smb2.CREATE, bodies.create(
-            NAME, access=0x0012019F, oplock=oplock, contexts=chain(context, *self._lease())))
-
-    def open(self, session):
-        """Opens the file and insists on a handle that is durable."""
-        asked = (b"DHnQ", bytes(16)) if self.version == 1 else (
-            b"DH2Q", struct.pack("<IIQ16s", 0, 0, 0, self.create_guid))
-        answer = self._create(session, asked)
-        assert asked[0] in granted(answer), "the file server grants no durable handle"
-        self.file_id = bodies.created_file_id(answer)
-
-    def reopen(self, session):
-        """Asks for it back; Failed when it is refused."""
-        wanted = (b"DHnC", self.file_id) if self.version == 1 else (
-            b"DH2C", struct.pack("<16s16sI", self.file_id, self.create_guid, 0))
-        answer = self._create(session, wanted)
-        self.file_id = bodies.created_file_id(answer)
-
-    def reopen_soon(self, session):
-        """The same by a client that did not say which session it had: the file server needs a moment
-        to notice that the other connection is gone."""
-        def reopened():
-            try:
-                self.reopen(session)
-                return True
-            except Failed as failed:
-                assert failed.status in (smb2.OBJECT_NAME_NOT_FOUND, smb2.ACCESS_DENIED), failed
-                return False
-        wait_until(reopened, "the durable handle", step=0.05)
 
 
 def connect(rig, handle, user="alice", guid=None, previous=0):
@@ -170,7 +95,7 @@ def use_again(session, handle):
 
 
 def content(rig):
-    with open(os.path.join(rig.server.share, NAME), "rb") as file:
+    with open(os.path.join(rig.server.share, Handle.NAME), "rb") as file:
         return file.read()
 
 
@@ -287,7 +212,8 @@ def test_shared_account_knows_whose_handle_it_is(shared_account, kind):
             told = rig.proxy.wait_event("foreign_session", user="bob")
             assert told["reason"] == "durable_handle_of_another" and told["verdict"] == "refused"
             bob.must(smb2.ECHO, bodies.empty())
-        second, new = connect(rig, handle, guid=first.guid, previous=old.id)
+        # A lease is a ClientGuid's; without one alice may come back with another, to any worker.
+        second, new = connect(rig, handle, guid=first.guid if handle.lease else None, previous=old.id)
         with second:
             handle.reopen_soon(new)
             use_again(new, handle)
