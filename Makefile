@@ -47,13 +47,17 @@ UNIT_SOURCES := $(wildcard tests/unit/test_*.c)
 UNIT_TESTS   := $(UNIT_SOURCES:tests/unit/%.c=$(OUT)/tests/%)
 FUZZERS      := $(patsubst tests/fuzz/fuzz_%.c,%,$(wildcard tests/fuzz/fuzz_*.c))
 FUZZ_DRIVERS := $(FUZZERS:%=$(OUT)/fuzz_%)
-C_FILES      := $(wildcard crypto/*.[ch] policy/*.[ch] proxy/*.[ch] tests/unit/*.[ch] tests/fuzz/*.[ch])
+C_FILES      := $(wildcard crypto/*.[ch] policy/*.[ch] proxy/*.[ch] tests/unit/*.[ch] tests/fuzz/*.[ch] \
+                  tests/bench/*.[ch])
+BENCH_PROGRAMS := $(addprefix $(OUT)/bench/,load relay server)
+BENCH_SHARED   := $(addprefix $(OUT)/tests/bench/,client.o endpoint.o peer.o)
 
 FUZZ_SECONDS ?= 30
 FUZZ_CC      ?= clang
 
-.PHONY: all tests fuzzers help deps demo check check-unit check-confinement check-integration lint format \
-        lint-format lint-layers lint-length lint-warnings fuzz install uninstall clean
+.PHONY: all tests fuzzers bench-programs help deps demo bench check check-unit check-confinement \
+        check-integration lint format lint-format lint-layers lint-length lint-warnings fuzz install \
+        uninstall clean
 .DELETE_ON_ERROR:
 
 all: $(PROGRAM)
@@ -65,6 +69,7 @@ help:
 	@echo 'make check          lint, unit and integration tests with ASan and UBSan'
 	@echo 'make lint           formatting, layers, file sizes, warnings under gcc and clang'
 	@echo 'make fuzz           every fuzz driver for FUZZ_SECONDS ($(FUZZ_SECONDS)) each'
+	@echo 'make bench          what the proxy costs, measured against a plain relay (minutes; as root)'
 	@echo 'make install        into $$DESTDIR$$PREFIX ($(PREFIX)); make uninstall takes it away'
 	@echo 'make clean          remove build/'
 
@@ -101,6 +106,18 @@ $(OUT)/fuzz_%: tests/fuzz/fuzz_%.c $(LIBRARY)
 	$(Q)$(CC) $(ALL_CFLAGS) -MMD -MP -MF $@.d $< $(LIBRARY) $(ALL_LDFLAGS) $(PKG_LIBS) -o $@
 
 fuzzers: $(FUZZ_DRIVERS)
+
+$(BENCH_PROGRAMS): $(OUT)/bench/%: $(OUT)/tests/bench/%.o $(BENCH_SHARED) $(LIBRARY)
+	@mkdir -p $(@D)
+	@echo '  link $@'
+	$(Q)$(CC) $(ALL_LDFLAGS) $^ $(PKG_LIBS) -o $@
+
+bench-programs: $(BENCH_PROGRAMS)
+
+# BENCH='cpu memory' measures only these; see tests/bench/run.py. Nothing here belongs in `make check`.
+BENCH ?=
+bench: $(PROGRAM) $(BENCH_PROGRAMS)
+	@COUNTERSIGN=$(CURDIR)/$(PROGRAM) $(PYTHON) tests/bench/run.py $(OUT)/bench $(BENCH)
 
 # Testing. Each step is a make of its own, since each has its own BUILD.
 
@@ -155,8 +172,8 @@ lint-length:
 
 # gcc compiles the tests in the asan build; at -O2 it takes some of their deliberate mistakes for real.
 lint-warnings:
-	$(MAKE) all BUILD=release CC=gcc
-	$(MAKE) all tests BUILD=clang CC=clang
+	$(MAKE) all bench-programs BUILD=release CC=gcc
+	$(MAKE) all tests bench-programs BUILD=clang CC=clang
 
 # Installing.
 
@@ -187,4 +204,5 @@ uninstall:
 clean:
 	rm -rf build
 
--include $(OBJECTS:.o=.d) $(OUT)/proxy/main.d $(UNIT_TESTS:=.d) $(FUZZ_DRIVERS:=.d)
+-include $(OBJECTS:.o=.d) $(OUT)/proxy/main.d $(UNIT_TESTS:=.d) $(FUZZ_DRIVERS:=.d) \
+    $(wildcard $(OUT)/tests/bench/*.d)

@@ -8,7 +8,7 @@
 
 /* The client may never hold more credits than requests that the file server still takes from us;
  * one is kept back for requests of our own. But a client without any would be stuck for ever. */
-uint16_t answer_credits(struct link *link, uint32_t wanted)
+uint16_t answer_credits(struct link *link, uint32_t wanted, bool last)
 {
     enum { RESERVE = 1 };
     struct credit_window *window = &link->window;
@@ -17,7 +17,7 @@ uint16_t answer_credits(struct link *link, uint32_t wanted)
     if (wanted == 0)
         wanted = window->available == 0 ? 1 : 0;
     uint32_t grant = wanted < most ? wanted : most;
-    if (grant == 0 && window->available == 0 && link->pending.by_client_id.count == 0)
+    if (grant == 0 && window->available == 0 && last)
         grant = 1;
     return credit_window_grant(window, grant);
 }
@@ -43,7 +43,7 @@ bool answer_start(struct answer *answer, struct link *link, struct session *sess
         .credit_charge = link->client.dialect >= SMB_2_1 ? request->credit_charge : 0,
         .status = status,
         .command = request->command,
-        .credits = answer_credits(link, request->credits),
+        .credits = answer_credits(link, request->credits, link->pending.by_client_id.count == 0),
         .flags = SMB2_FLAGS_SERVER_TO_REDIR,
         .message_id = request->message_id,
         .process_id = request->process_id,

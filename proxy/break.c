@@ -80,10 +80,15 @@ static void keep(struct link *link, const struct smb2_message *message, uint64_t
 static void take(struct link *link, const struct smb2_message *message, uint64_t opened,
                  bool may_wait)
 {
+    enum { OPLOCK_SIZE = SMB2_HEADER_SIZE + 24, LEASE_SIZE = SMB2_HEADER_SIZE + 44 };
     struct break_body body;
     bool known;
     if (!break_notification_read((struct span){message->at, message->size}, &body))
         return;
+    /* No more of it than it says. */
+    struct smb2_message exact = *message;
+    exact.size = body.lease ? LEASE_SIZE : OPLOCK_SIZE;
+    message = &exact;
     struct session *session = find_owner(link, &body, &known);
     if (!known) {
         if (may_wait && link->creates_pending)
@@ -97,6 +102,11 @@ static void take(struct link *link, const struct smb2_message *message, uint64_t
     /* An oplock is broken in its own session and no other. */
     if ((named && !told) || (session && told && told != session)) {
         report(link, "break_in_other_session");
+        return;
+    }
+    const struct session *whose = session ? session : told;
+    if (whose && whose->upstream_encrypts && opened != whose->client_id) {
+        report(link, "break_not_encrypted");
         return;
     }
     send_break(link, session ? session : told, message->at, message->size, named != 0);

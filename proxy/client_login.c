@@ -9,6 +9,8 @@
 #include "proxy/body.h"
 #include "proxy/worker_state.h"
 
+enum { HALF_OPEN_MAX_EARLY = 4, HALF_OPEN_MAX = 64 };
+
 static struct smb2_header setup_request(const struct session *session)
 {
     return (struct smb2_header){
@@ -54,22 +56,38 @@ static void refuse_setup(struct link *link, const struct smb2_header *request, u
     answer_error(link, NULL, request, status);
 }
 
+/* Signed where there is a key. */
+void client_login_refuse(struct session *session, uint32_t status)
+{
+    struct smb2_header request = setup_request(session);
+    struct answer answer;
+    session->setup_waiting = false;
+    bool renewal = session->state >= SESSION_VALID;
+    if (!answer_start(&answer, session->link, renewal ? session : NULL, &request, status, 16))
+        return;
+    answer.close = renewal;
+    error_body_write(&answer.writer);
+    answer_send(&answer);
+}
+
 void client_login_failed(struct session *session, uint32_t status)
 {
-    struct link *link = session->link;
-    struct smb2_header request = setup_request(session);
-    bool renewal = session->state == SESSION_RENEWING;
-    if (session->setup_waiting && renewal) {
-        struct answer answer;
-        if (answer_start(&answer, link, session, &request, status, 16)) {
-            answer.close = true;
-            error_body_write(&answer.writer);
-            answer_send(&answer);
-        }
-    } else if (session->setup_waiting) {
-        refuse_setup(link, &request, status);
-    }
+    if (session->setup_waiting)
+        client_login_refuse(session, status);
     session_end(session, true);
+}
+
+/* To a SESSION_SETUP that comes while another of its session is in hand. */
+static void answer_error_in(struct link *link, struct session *session,
+                            const struct smb2_header *header, uint32_t status)
+{
+    struct answer answer;
+    bool keyed = session->state >= SESSION_VALID;
+    if (!answer_start(&answer, link, keyed ? session : NULL, header, status, 16))
+        return;
+    answer.close = keyed;
+    error_body_write(&answer.writer);
+    answer_send(&answer);
 }
 
 static struct session *begin_session(struct link *link, const struct smb2_header *header)
@@ -77,6 +95,13 @@ static struct session *begin_session(struct link *link, const struct smb2_header
     if (link->sessions.count >= link->worker->config->limits.sessions_per_connection) {
         report_event(EVENT_LIMIT_REACHED, link, NULL, LEG_CLIENT, "sessions_per_connection",
                      "refused");
+        refuse_setup(link, header, STATUS_INSUFFICIENT_RESOURCES);
+        return NULL;
+    }
+    /* Strangers get few attempts at a time: the keeper has to serve everybody. */
+    if (link->sessions.count - link->sessions_valid >=
+        (link->sessions_valid ? HALF_OPEN_MAX : HALF_OPEN_MAX_EARLY)) {
+        report_event(EVENT_LIMIT_REACHED, link, NULL, LEG_CLIENT, "half_open_sessions", "refused");
         refuse_setup(link, header, STATUS_INSUFFICIENT_RESOURCES);
         return NULL;
     }
@@ -128,7 +153,7 @@ static struct session *find_session(struct link *link, const struct smb2_message
         return NULL;
     }
     if (session->setup_waiting || (session->step != STEP_IDLE && session->step != STEP_CLIENT)) {
-        refuse_setup(link, header, STATUS_REQUEST_NOT_ACCEPTED);
+        answer_error_in(link, session, header, STATUS_REQUEST_NOT_ACCEPTED);
         return NULL;
     }
     return session;
@@ -339,6 +364,7 @@ void client_login_done(struct session *session)
     struct link *link = session->link;
     report_event(EVENT_LOGIN, link, session, LEG_CLIENT, NULL, "allowed");
     worker_enter_session(session);
+    link->strikes = 0;
     if (link->sessions_valid++ == 0)
         link_deadline(link, 0);
     link->client.stream.frame_max = link->server.stream.frame_max = FRAME_MAX;

@@ -389,7 +389,7 @@ void client_negotiate_answer(struct link *link)
     choose_capabilities(link);
     report_link(link);
     send_response(link, link->client.dialect, link->offer_message_id,
-                  answer_credits(link, link->offer_credits));
+                  answer_credits(link, link->offer_credits, true));
     free(link->offer);
     link->offer = NULL;
     link_deadline(link, link->worker->config->limits.login_timeout);

@@ -73,8 +73,7 @@ static struct verdict decide_ioctl(struct link *link, struct session *session,
     struct ioctl_request body;
     if (!ioctl_request_read(bytes_of(message), &body))
         return refuse(STATUS_INVALID_PARAMETER);
-    if (!(body.flags & SMB2_IOCTL_IS_FSCTL))
-        return forward;
+
     switch (body.code) {
     case FSCTL_VALIDATE_NEGOTIATE_INFO: validate_answer(link, session, message); return answered;
     case FSCTL_QUERY_NETWORK_INTERFACE_INFO:
@@ -147,8 +146,10 @@ static bool has_shape(const struct command_row *row, const struct smb2_message *
     if (!read_skip(&reader, SMB2_HEADER_SIZE) || reader_left(&reader) < row->least_body ||
         !read_le16(&reader, &size))
         return false;
-    return size == row->structure_size ||
-           (row->structure_size_also && size == row->structure_size_also);
+    if (size == row->structure_size)
+        return true;
+    return row->structure_size_also && size == row->structure_size_also &&
+           message->size >= (size_t)SMB2_HEADER_SIZE + size;
 }
 
 struct verdict command_decide(struct link *link, struct session *session,

@@ -55,10 +55,11 @@ bool durable_must_ask(struct link *link, const struct smb2_message *message)
         !is_mapped(session) ||
         !durable_reconnects((struct span){message->at, message->size}, &persistent_id))
         return false;
-    if (check->state == DURABLE_ASKED ||
-        (check->state == DURABLE_ANSWERED && check->persistent_id == persistent_id))
+    /* One question for a frame: of several handles in one chain only the first can be had. */
+    if (check->state != DURABLE_NOTHING)
         return check->state == DURABLE_ASKED;
-    *check = (struct durable_check){DURABLE_ASKED, persistent_id, DIRECTORY_UNKNOWN};
+    *check =
+        (struct durable_check){DURABLE_ASKED, session->client_id, persistent_id, DIRECTORY_UNKNOWN};
     if (worker_find_durable(session, persistent_id))
         return true;
     check->state = DURABLE_ANSWERED; /* unknown: refused */
@@ -71,9 +72,8 @@ bool durable_may_have(struct link *link, struct session *session, struct span me
     struct durable_check check = link->durable;
     if (!is_mapped(session) || !durable_reconnects(message, &persistent_id))
         return true;
-    link->durable.state = DURABLE_NOTHING;
-    if (check.state == DURABLE_ANSWERED && check.persistent_id == persistent_id &&
-        check.answer == DIRECTORY_FOUND)
+    if (check.state == DURABLE_ANSWERED && check.session_id == session->client_id &&
+        check.persistent_id == persistent_id && check.answer == DIRECTORY_FOUND)
         return true;
     report_event(EVENT_FOREIGN_SESSION, link, session, LEG_CLIENT,
                  check.answer == DIRECTORY_OTHER ? "durable_handle_of_another"

@@ -9,6 +9,7 @@
 enum durable_state { DURABLE_NOTHING, DURABLE_ASKED, DURABLE_ANSWERED };
 struct durable_check {
     enum durable_state state;
+    uint64_t session_id; /* of the client who asks */
     uint64_t persistent_id;
     enum directory_answer answer;
 };

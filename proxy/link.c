@@ -14,7 +14,7 @@
 
 enum {
     OUTPUT_HIGH = 4 * 1024 * 1024, /* bytes waiting to be sent: stop reading what makes more */
-    OUTPUT_LOW = 1024 * 1024,
+    OUTPUT_HIGH_EARLY = 32 * 1024, /* the same while there is no valid session */
 };
 
 const char *link_end_name(enum link_end reason)
@@ -83,6 +83,11 @@ static void set_socket_options(int fd)
     setsockopt(fd, IPPROTO_TCP, TCP_KEEPCNT, &count, sizeof count);
 }
 
+static size_t output_high(const struct link *link)
+{
+    return link->sessions_valid ? OUTPUT_HIGH : OUTPUT_HIGH_EARLY;
+}
+
 static bool on_frame(void *context, struct frame *frame)
 {
     struct leg *leg = context;
@@ -95,8 +100,8 @@ static bool on_frame(void *context, struct frame *frame)
         request_frame(link, frame);
     else
         client_negotiate(link, frame);
-    bool full = link->client.stream.out_bytes > OUTPUT_HIGH ||
-                (leg->role == LEG_CLIENT && link->server.stream.out_bytes > OUTPUT_HIGH);
+    bool full = link->client.stream.out_bytes > output_high(link) ||
+                (leg->role == LEG_CLIENT && link->server.stream.out_bytes > output_high(link));
     bool waiting =
         leg->role == LEG_CLIENT &&
         (link->frame_is_held || (link->state != LINK_READY && link->state != LINK_WILDCARD));
@@ -314,9 +319,9 @@ static void link_free(struct link *link)
 
 /* A leg is read unless what its messages turn into has nowhere to go. Hysteresis between the marks.
  */
-static bool may_read(const struct stream *to, const struct stream *stream)
+static bool may_read(const struct link *link, const struct stream *to, const struct stream *stream)
 {
-    return to->out_bytes <= (stream->reading ? OUTPUT_HIGH : OUTPUT_LOW);
+    return to->out_bytes <= (stream->reading ? output_high(link) : output_high(link) / 4);
 }
 
 void link_settle(struct link *link)
@@ -337,8 +342,8 @@ void link_settle(struct link *link)
     struct stream *client = &link->client.stream, *server = &link->server.stream;
     bool waits = link->frame_is_held || link->state == LINK_HANDOVER ||
                  link->state == LINK_DIALLING || link->state == LINK_UPSTREAM_NEGOTIATING;
-    stream_read(client, !waits && may_read(client, client) &&
-                            (link->state != LINK_READY || may_read(server, client)));
+    stream_read(client, !waits && may_read(link, client, client) &&
+                            (link->state != LINK_READY || may_read(link, server, client)));
     if (link->state >= LINK_UPSTREAM_NEGOTIATING)
-        stream_read(server, may_read(client, server));
+        stream_read(server, may_read(link, client, server));
 }

@@ -86,7 +86,9 @@ const char *link_end_name(enum link_end reason);
 enum { ENDED_SESSIONS = 16 };
 struct ended_session {
     uint64_t client_id;
-    struct signer *signer; /* NULL: the slot is free */
+    uint64_t upstream_id;
+    struct signer *signer;        /* of the client leg; NULL: the slot is free */
+    struct sealer *upstream_open; /* late answers still come encrypted; NULL: they are not */
 };
 
 /* A break that came before the response to the CREATE that it is about. */
@@ -110,6 +112,7 @@ struct link {
     unsigned upstream_index;
     struct leg client;
     struct leg server; /* the upstream leg */
+    unsigned strikes;  /* events about somebody who has proved nothing */
     bool announced;    /* a `link` event has been written */
 
     struct event timer; /* the deadline of the present state */
@@ -199,6 +202,8 @@ void client_login_refused(struct session *session, const struct keeper_refused *
 void client_login_done(struct session *session);
 /* A renewal is complete on both legs: the client's SUCCESS. */
 void client_login_renewed(struct session *session);
+/* Answers the client's SESSION_SETUP that waits with an error; the session stays. */
+void client_login_refuse(struct session *session, uint32_t status);
 /* The login failed on the way upstream: answers with `status` and frees the session. */
 void client_login_failed(struct session *session, uint32_t status);
 
@@ -233,17 +238,20 @@ MUST_USE bool seal_same_session(struct leg *leg, const struct session *session,
  * link ended. */
 MUST_USE bool seal_close(struct leg *leg, struct session *session, uint8_t *message, size_t size,
                          bool encrypt);
-/* Queues closed messages that lie in a frame: encrypted, with the session's key, or as they are. */
-void seal_send(struct leg *leg, struct session *session, const struct frame *frame, uint8_t *at,
-               size_t size, bool encrypt);
+/* Queues closed messages that lie in a frame: encrypted, with the session's key, or as they are.
+ * `taken`: what stands before them in the frame has been queued in its place, so their headers have
+ * no room there and they are copied. True when they were queued in their own place. */
+bool seal_send(struct leg *leg, struct session *session, const struct frame *frame, uint8_t *at,
+               size_t size, bool encrypt, bool taken);
 /* The same for a message of our own, in room that came from stream_own(). */
 void seal_send_own(struct leg *leg, struct session *session, uint8_t *message, size_t size,
                    bool encrypt);
 
 /* ---- answer.c: responses of our own to the client ---- */
 
-/* How many credits a response to the client carries; `wanted` is what the request asked for. */
-uint16_t answer_credits(struct link *link, uint32_t wanted);
+/* How many credits a response to the client carries; `wanted` is what the request asked for.
+ * `last`: no other response to the client is on its way that could carry any. */
+uint16_t answer_credits(struct link *link, uint32_t wanted, bool last);
 /* An error response, closed with the session's key if it has one. */
 void answer_error(struct link *link, struct session *session, const struct smb2_header *request,
                   uint32_t status);
@@ -319,6 +327,8 @@ void tree_release(struct session *session);
 struct session *link_session(const struct link *link, uint64_t client_id);
 /* The client leg's key of a session that ended on this link not long ago, or NULL. */
 struct signer *link_ended_signer(const struct link *link, uint64_t client_id);
+/* What decrypts the file server's late answers in a session that we have ended, or NULL. */
+struct sealer *link_ended_opener(const struct leg *leg, uint64_t id);
 void link_free_ended(struct link *link);
 /* Ends one session pair: answers what still waits with USER_SESSION_DELETED, tells the keeper and,
  * when `log_off`, the file server. Frees it. */

@@ -7,6 +7,8 @@
 #include "proxy/recorder.h"
 #include "proxy/worker_state.h"
 
+enum { STRIKES_MAX = 64 };
+
 static void set_number(struct audit_event *event, enum event_field field, char *text, size_t size,
                        unsigned long long value)
 {
@@ -107,4 +109,9 @@ void report_event(enum event_kind kind, struct link *link, const struct session 
     report_start(&report, kind, link, session, leg, reason);
     report.event.field[FIELD_VERDICT] = verdict;
     report_send(link->worker, &report);
+    /* Whoever has proved nothing, and a file server that invents breaks, may fill the log only so
+     * far. */
+    if ((link->sessions_valid == 0 || kind == EVENT_UPSTREAM_FORGED) &&
+        ++link->strikes > STRIKES_MAX)
+        link_end(link, END_LIMIT);
 }

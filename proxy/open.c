@@ -8,16 +8,17 @@
 enum { LEASE_V1_SIZE = 32, LEASE_V2_SIZE = 52 };
 
 /* Mixed, since one client's keys may differ in a few bits only; equality is checked in full. */
-static uint64_t lease_hash(const uint8_t key[LEASE_KEY_SIZE], const uint8_t guid[GUID_SIZE])
+static uint64_t lease_hash(const struct link *link, const uint8_t key[LEASE_KEY_SIZE])
 {
-    return get_le64(key) ^ (get_le64(key + 8) * 0x9e3779b97f4a7c15u) ^ get_le64(guid) << 1 ^
-           get_le64(guid + 8);
+    const uint8_t *guid = link->server.client_guid;
+    return (link->upstream_index + 1) * 0xbf58476d1ce4e5b9u ^ get_le64(key) ^
+           (get_le64(key + 8) * 0x9e3779b97f4a7c15u) ^ get_le64(guid) << 1 ^ get_le64(guid + 8);
 }
 
 static struct lease *lease_find(const struct link *link, const uint8_t key[LEASE_KEY_SIZE])
 {
     const uint8_t *guid = link->server.client_guid;
-    struct table_entry *entry = table_find(&link->worker->leases, lease_hash(key, guid));
+    struct table_entry *entry = table_find(&link->worker->leases, lease_hash(link, key));
     struct lease *lease = entry ? CONTAINER_OF(entry, struct lease, by_key) : NULL;
     bool same = lease && lease->upstream == link->upstream_index &&
                 memcmp(lease->key, key, LEASE_KEY_SIZE) == 0 &&
@@ -30,15 +31,19 @@ bool lease_known(const struct link *link, const uint8_t key[LEASE_KEY_SIZE])
     return lease_find(link, key) != NULL;
 }
 
-static struct lease *lease_get(struct link *link, const uint8_t key[LEASE_KEY_SIZE])
+/* Two leases whose hashes meet: the second is not known, so its breaks are not believed. */
+static struct lease *lease_get(struct link *link, const uint8_t key[LEASE_KEY_SIZE], bool *failed)
 {
     struct lease *lease = lease_find(link, key);
     if (lease) {
         lease->references++;
         return lease;
     }
-    uint64_t hash = lease_hash(key, link->server.client_guid);
-    lease = table_find(&link->worker->leases, hash) ? NULL : calloc(1, sizeof *lease);
+    uint64_t hash = lease_hash(link, key);
+    if (table_find(&link->worker->leases, hash))
+        return NULL;
+    lease = calloc(1, sizeof *lease);
+    *failed = !lease;
     if (!lease)
         return NULL;
     lease->worker = link->worker;
@@ -76,9 +81,7 @@ struct lease *lease_of_create(struct link *link, struct span message, bool *fail
     while (create_context_next(&body.contexts, &context, &broken)) {
         if (!is_lease_request(&context))
             continue;
-        struct lease *lease = lease_get(link, context.data.at);
-        *failed = !lease;
-        return lease;
+        return lease_get(link, context.data.at, failed);
     }
     *failed = broken;
     return NULL;

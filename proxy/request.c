@@ -23,6 +23,7 @@ struct part {
     const struct tree *tree; /* NULL: none, or not known */
     bool encrypt;            /* upstream */
     struct frame alone; /* where it lies, when it did not fit in its place; else without a buffer */
+    bool placed;        /* queued where it lies in the frame */
     struct pending *before;  /* the request that this one is related to */
     struct pending *pending; /* once it has been forwarded */
 };
@@ -46,12 +47,18 @@ static size_t split(struct link *link, struct frame *frame, const struct session
             bad_request(link, "response_from_client");
             return 0;
         }
+        /* Only a CANCEL may be asynchronous; elsewhere the flag would hide the TreeId. */
+        if (parts[count].message.header.flags & SMB2_FLAGS_ASYNC_COMMAND &&
+            parts[count].message.header.command != SMB2_CANCEL) {
+            bad_request(link, "asynchronous_request");
+            return 0;
+        }
         if (opened && !seal_same_session(&link->client, opened, &parts[count].message.header))
             return 0;
         parts[count].message.header.encrypted = opened != NULL;
         parts[count].session = NULL;
         parts[count].tree = NULL;
-        parts[count].encrypt = false;
+        parts[count].encrypt = parts[count].placed = false;
         parts[count].alone = (struct frame){0};
         parts[count].pending = parts[count].before = NULL;
         parts[count].verdict = (struct verdict){VERDICT_FORWARD, 0};
@@ -60,7 +67,7 @@ static size_t split(struct link *link, struct frame *frame, const struct session
     }
     if (step == CHAIN_END && count)
         return count;
-    bad_request(link, step == CHAIN_BROKEN ? "broken_chain" : "chain_too_long");
+    bad_request(link, step == CHAIN_MESSAGE ? "chain_too_long" : "broken_chain");
     return 0;
 }
 
@@ -148,6 +155,20 @@ static bool authenticate(struct link *link, size_t count)
     return true;
 }
 
+/* A tree that we know nothing of might be one that we have refused. Behind a TREE_CONNECT in its
+ * own chain a tree has no id yet: not where shares have rules. */
+static bool may_lack_tree(const struct link *link, size_t i)
+{
+    uint16_t command = parts[i].message.header.command;
+    bool ruled = link->listener->encrypted_shares_count || link->upstream->encrypted_shares_count;
+    if (command == SMB2_TREE_CONNECT || command == SMB2_LOGOFF || command == SMB2_OPLOCK_BREAK)
+        return true;
+    while (i && parts[i].message.header.flags & SMB2_FLAGS_RELATED_OPERATIONS)
+        if (parts[--i].message.header.command == SMB2_TREE_CONNECT)
+            return !ruled;
+    return false;
+}
+
 static void decide(struct link *link, size_t count)
 {
     for (size_t i = 0; i < count && !link_ended(link); i++) {
@@ -165,6 +186,8 @@ static void decide(struct link *link, size_t count)
             refuse_part(part, STATUS_INVALID_PARAMETER); /* never in a chain */
         } else {
             part->verdict = command_decide(link, part->session, &part->message);
+            if (part->verdict.what == VERDICT_FORWARD && !part->tree && !may_lack_tree(link, i))
+                refuse_part(part, STATUS_NETWORK_NAME_DELETED);
         }
     }
 }
@@ -263,8 +286,10 @@ static size_t forward_run(struct link *link, struct frame *frame, size_t first, 
             return count;
         size += parts[i].message.size;
     }
-    seal_send(&link->server, head->session, head->alone.buffer ? &head->alone : frame,
-              head->message.at, size, head->encrypt);
+    bool placed =
+        seal_send(&link->server, head->session, head->alone.buffer ? &head->alone : frame,
+                  head->message.at, size, head->encrypt, first && parts[first - 1].placed);
+    parts[i - 1].placed = placed && !head->alone.buffer;
     return i - first;
 }
 
@@ -303,8 +328,8 @@ static bool hold(struct link *link, struct frame *frame, size_t count, const str
     bool asks = false;
     for (size_t i = 0; i < count && !asks; i++)
         asks = durable_must_ask(link, &parts[i].message);
-    bool enough =
-        needed <= link->purse.available || parts[0].message.header.command == SMB2_SESSION_SETUP;
+    bool enough = needed <= link->purse.available ||
+                  (count == 1 && parts[0].message.header.command == SMB2_SESSION_SETUP);
     if (enough && !asks)
         return false;
     if (!enough && link->purse.outstanding == 0) {
@@ -361,6 +386,7 @@ static void take_frame(struct link *link, struct frame *frame, const struct sess
             carry_out(link, &taken, count);
         }
     }
+    link->durable.state = DURABLE_NOTHING;
     for (size_t i = 0; i < count; i++)
         buffer_release(parts[i].alone.buffer);
     buffer_release(taken.buffer);
@@ -373,15 +399,14 @@ void request_frame(struct link *link, struct frame *frame)
         take_frame(link, frame, opened);
 }
 
-/* The frame has been decrypted, if it was encrypted, by a session that may have ended since. */
+/* The frame has been decrypted, if it was encrypted; all of it is of that session, so when it has
+ * ended since, nothing of it is carried out. */
 void request_retry(struct link *link)
 {
     struct frame frame = link->held_frame;
     if (!link->frame_is_held)
         return;
-    const struct session *opened = link_session(link, link->held_session);
-    if (link->held_session && !opened)
-        unhold(link);
-    else
-        take_frame(link, &frame, opened);
+    if (link->durable.state == DURABLE_ASKED && !link_session(link, link->durable.session_id))
+        link->durable.state = DURABLE_NOTHING;
+    take_frame(link, &frame, link_session(link, link->held_session));
 }

@@ -6,6 +6,7 @@
  * it is signed for the client, so that no MessageId is signed twice.
  */
 #include <string.h>
+#include <time.h>
 
 #include "proxy/body.h"
 #include "proxy/dialect.h"
@@ -32,6 +33,7 @@ struct part {
     enum response_kind kind;
     bool forwarded;     /* goes to the client in place */
     struct frame alone; /* where it lies, when it did not fit in its place; else without a buffer */
+    bool placed;        /* queued where it lies in the frame */
     bool signs;         /* all but breaks */
     bool encrypt;       /* towards the client */
     bool ends_session;  /* once it has been sent */
@@ -62,6 +64,7 @@ static size_t split(struct link *link, struct frame *frame, const struct session
         parts[count].message.header.encrypted = opened != NULL;
         parts[count].opened = opened;
         parts[count].alone = (struct frame){0};
+        parts[count].placed = false;
         parts[count].pending = NULL;
         parts[count].session = NULL;
         parts[count].forwarded = parts[count].ends_session = parts[count].encrypt = false;
@@ -120,6 +123,10 @@ static bool check_interim(struct link *link, struct part *part)
     uint8_t contexts;
     struct span data;
     part->kind = RESPONSE_INTERIM;
+    if (pending->upstream_encrypts && part->opened != pending->session) {
+        bad_response(link, EVENT_UPSTREAM_FORGED, "interim_not_encrypted");
+        return false;
+    }
     if (message->header.flags & SMB2_FLAGS_ASYNC_COMMAND && message->header.async_id &&
         pending->kind == PENDING_FORWARDED && pending->interim == INTERIM_NONE &&
         error_body_read((struct span){message->at, message->size}, &contexts, &data) &&
@@ -208,14 +215,20 @@ static unsigned hold_milliseconds(const struct link *link)
     return link->worker->config->limits.interim_hold;
 }
 
+static struct timeval monotonic_now(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (struct timeval){now.tv_sec, now.tv_nsec / 1000};
+}
+
 static void arm_hold_timer(struct link *link)
 {
-    struct timeval now, wait = {0, 0};
+    struct timeval now = monotonic_now(), wait = {0, 0};
     if (!link->pending.held_first) {
         event_del(&link->hold_timer);
         return;
     }
-    event_base_gettimeofday_cached(link->worker->base, &now);
     if (timercmp(&link->pending.held_first->held_until, &now, >))
         timersub(&link->pending.held_first->held_until, &now, &wait);
     event_add(&link->hold_timer, &wait);
@@ -227,8 +240,12 @@ static void take_interim(struct link *link, struct part *part)
 {
     struct pending *pending = part->pending;
     unsigned wait = hold_milliseconds(link);
-    struct timeval now, until, more = {wait / 1000, (suseconds_t)(wait % 1000) * 1000};
-    event_base_gettimeofday_cached(link->worker->base, &now);
+    struct timeval now = monotonic_now(), until;
+    struct timeval more = {wait / 1000, (suseconds_t)(wait % 1000) * 1000};
+    if (pending_by_async_id(&link->pending, part->message.header.async_id)) {
+        bad_response(link, EVENT_UPSTREAM_FORGED, "async_id_twice");
+        return;
+    }
     timeradd(&now, &more, &until);
     pending_set_async_id(&link->pending, pending, part->message.header.async_id);
     pending->interim = INTERIM_HELD;
@@ -248,7 +265,7 @@ static void send_interim(struct link *link, struct pending *pending)
         .credit_charge = pending->client_charge,
         .status = STATUS_PENDING,
         .command = pending->command,
-        .credits = answer_credits(link, pending->credits_wanted),
+        .credits = answer_credits(link, pending->credits_wanted, false),
         .flags = SMB2_FLAGS_SERVER_TO_REDIR | SMB2_FLAGS_ASYNC_COMMAND,
         .message_id = pending->by_client_id.key,
         .async_id = pending->by_async_id.key,
@@ -265,8 +282,7 @@ static void send_interim(struct link *link, struct pending *pending)
 
 void response_release_interims(struct link *link)
 {
-    struct timeval now;
-    event_base_gettimeofday_cached(link->worker->base, &now);
+    struct timeval now = monotonic_now();
     while (link->pending.held_first && !link_ended(link) &&
            !timercmp(&link->pending.held_first->held_until, &now, >)) {
         struct pending *pending = link->pending.held_first;
@@ -293,7 +309,8 @@ static void rewrite_header(struct link *link, const struct pending *pending,
     smb2_set_flags(message->at, flags);
     smb2_set_credit_charge(message->at,
                            link->client.dialect >= SMB_2_1 ? pending->client_charge : 0);
-    smb2_set_credits(message->at, answer_credits(link, pending->credits_wanted));
+    smb2_set_credits(message->at, answer_credits(link, pending->credits_wanted,
+                                                 link->pending.by_client_id.count == 1));
     smb2_set_message_id(message->at, pending->by_client_id.key);
     if (message->header.session_id != SMB2_SESSION_ID_RELATED)
         smb2_set_session_id(message->at, pending->session->client_id);
@@ -429,20 +446,39 @@ static void take_final(struct link *link, struct part *part)
     part->pending = NULL;
 }
 
+/* To a request that nobody waits for any more; its final response is still to come. */
+static bool is_late_interim(const struct part *part)
+{
+    return part->message.header.status == STATUS_PENDING &&
+           (part->kind == RESPONSE_DROPPED ||
+            (part->kind == RESPONSE_OWN && part->pending->kind == PENDING_UNHEARD));
+}
+
+static void drop(struct link *link, struct part *part)
+{
+    if (!is_late_interim(part))
+        pending_remove(&link->pending, part->pending);
+}
+
 static void take_part(struct link *link, struct part *part)
 {
     const struct smb2_header *header = &part->message.header;
     if (part->pending && part->pending->kind == PENDING_FORWARDED &&
-        part->pending->command == SMB2_CREATE && part->kind != RESPONSE_INTERIM)
+        part->pending->command == SMB2_CREATE && part->kind != RESPONSE_INTERIM &&
+        !is_late_interim(part))
         link->creates_pending--;
     if (part->kind != RESPONSE_BREAK && part->pending) {
-        uint32_t charge = part->kind == RESPONSE_INTERIM ? 0 : part->pending->upstream_charge;
+        bool interim = part->kind == RESPONSE_INTERIM || is_late_interim(part);
+        uint32_t charge = interim ? 0 : part->pending->upstream_charge;
         credit_purse_settle(&link->purse, charge, header->credits);
     }
     switch (part->kind) {
     case RESPONSE_FINAL: take_final(link, part); break;
-    case RESPONSE_OWN: handle_own(link, part); break;
-    case RESPONSE_DROPPED: pending_remove(&link->pending, part->pending); break;
+    case RESPONSE_OWN:
+        if (!is_late_interim(part))
+            handle_own(link, part);
+        break;
+    case RESPONSE_DROPPED: drop(link, part); break;
     case RESPONSE_INTERIM: take_interim(link, part); break;
     case RESPONSE_BREAK: break_take(link, &part->message, part->opened); break;
     case RESPONSE_SESSION_GONE: /* the client gets our own signed answer, with all that waits */
@@ -493,8 +529,10 @@ static size_t forward_run(struct link *link, struct frame *frame, size_t first, 
             return count;
         size += part->message.size;
     }
-    seal_send(&link->client, head->session, head->alone.buffer ? &head->alone : frame,
-              head->message.at, size, head->encrypt);
+    bool placed =
+        seal_send(&link->client, head->session, head->alone.buffer ? &head->alone : frame,
+                  head->message.at, size, head->encrypt, first && parts[first - 1].placed);
+    parts[i - 1].placed = placed && !head->alone.buffer;
     return i - first;
 }
 

@@ -35,7 +35,7 @@ bool seal_open(struct leg *leg, struct frame *frame, struct session **session)
         return false;
     }
     *session = find_session(leg, id);
-    struct sealer *opener = !*session                 ? NULL
+    struct sealer *opener = !*session                 ? link_ended_opener(leg, id)
                             : leg->role == LEG_CLIENT ? (*session)->client_open
                                                       : (*session)->upstream_open;
     if (!opener) {
@@ -46,7 +46,7 @@ bool seal_open(struct leg *leg, struct frame *frame, struct session **session)
         refuse(leg, "decryption_failed");
         return false;
     }
-    if (leg->role == LEG_CLIENT)
+    if (leg->role == LEG_CLIENT && *session)
         (*session)->client_proved_key = true;
     frame->at += TRANSFORM_HEADER_SIZE;
     frame->size -= TRANSFORM_HEADER_SIZE;
@@ -104,29 +104,36 @@ void seal_send_own(struct leg *leg, struct session *session, uint8_t *message, s
         link_end(leg->link, END_MEMORY);
 }
 
-void seal_send(struct leg *leg, struct session *session, const struct frame *frame, uint8_t *at,
-               size_t size, bool encrypt)
+/* The room that a transport header, and a TRANSFORM_HEADER, need before `at`. */
+static bool has_room(const struct frame *frame, const uint8_t *at, bool encrypt, bool taken)
 {
-    bool in_place = !encrypt || (at == frame->at && frame->headroom >= TRANSFORM_HEADER_SIZE);
-    if (!in_place) {
-        /* What stands before it belongs to somebody else. */
+    if (at == frame->at)
+        return !encrypt || frame->headroom >= TRANSFORM_HEADER_SIZE;
+    return !encrypt && !taken;
+}
+
+bool seal_send(struct leg *leg, struct session *session, const struct frame *frame, uint8_t *at,
+               size_t size, bool encrypt, bool taken)
+{
+    if (!has_room(frame, at, encrypt, taken)) {
         uint8_t *copy = stream_own(&leg->stream, size);
         if (copy) {
             memcpy(copy, at, size);
-            seal_send_own(leg, session, copy, size, true);
+            seal_send_own(leg, session, copy, size, encrypt);
         } else {
             link_end(leg->link, END_MEMORY);
         }
-        return;
+        return false;
     }
     if (encrypt) {
         if (!sealer_seal(sealer_of(leg, session), at, size)) {
             link_end(leg->link, END_MEMORY);
-            return;
+            return false;
         }
         at -= TRANSFORM_HEADER_SIZE;
         size += TRANSFORM_HEADER_SIZE;
     }
     if (!stream_send(&leg->stream, frame->buffer, at, size))
         link_end(leg->link, END_MEMORY);
+    return true;
 }

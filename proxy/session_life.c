@@ -22,10 +22,25 @@ struct signer *link_ended_signer(const struct link *link, uint64_t client_id)
     return NULL;
 }
 
+struct sealer *link_ended_opener(const struct leg *leg, uint64_t id)
+{
+    const struct link *link = leg->link;
+    for (unsigned i = 0; leg->role == LEG_UPSTREAM && link->ended && i < ENDED_SESSIONS; i++)
+        if (link->ended[i].upstream_open && link->ended[i].upstream_id == id)
+            return link->ended[i].upstream_open;
+    return NULL;
+}
+
+static void free_ended(struct ended_session *ended)
+{
+    signer_free(ended->signer);
+    sealer_free(ended->upstream_open);
+}
+
 void link_free_ended(struct link *link)
 {
     for (unsigned i = 0; link->ended && i < ENDED_SESSIONS; i++)
-        signer_free(link->ended[i].signer);
+        free_ended(&link->ended[i]);
     free(link->ended);
     link->ended = NULL;
 }
@@ -40,9 +55,11 @@ static void remember_ended(struct link *link, struct session *session)
     if (!link->ended)
         return;
     struct ended_session *slot = &link->ended[link->ended_next++ % ENDED_SESSIONS];
-    signer_free(slot->signer);
-    *slot = (struct ended_session){session->client_id, session->client_signer};
+    free_ended(slot);
+    *slot = (struct ended_session){session->client_id, session->upstream_id, session->client_signer,
+                                   session->upstream_open};
     session->client_signer = NULL;
+    session->upstream_open = NULL;
 }
 
 /* Everything that still waits for the file server gets our own signed answer; what the file server
@@ -69,6 +86,26 @@ static void answer_pending(struct session *session)
             answer_error(link, session, &request,
                          pending->command == SMB2_CHANGE_NOTIFY ? STATUS_NOTIFY_CLEANUP
                                                                 : STATUS_USER_SESSION_DELETED);
+    }
+}
+
+/* A renewal in hand, and TREE_CONNECT responses that wait for the upstream's validation. */
+static void answer_waiting(struct session *session)
+{
+    struct link *link = session->link;
+    if (session->setup_waiting && session->state == SESSION_RENEWING)
+        client_login_refuse(session, STATUS_USER_SESSION_DELETED);
+    while (session->held_first && !link_ended(link)) {
+        struct held_response *held = session->held_first;
+        struct smb2_header request;
+        session->held_first = held->next;
+        if (smb2_header_read((struct span){held->message, held->size}, &request)) {
+            request.encrypted = held->encrypt;
+            request.tree_id = 0;
+            request.credits = 0;
+            answer_error(link, session, &request, STATUS_USER_SESSION_DELETED);
+        }
+        free(held);
     }
 }
 
@@ -122,6 +159,7 @@ void session_end(struct session *session, bool log_off)
     bool was_valid = session->state >= SESSION_VALID;
     if (!link_ended(link)) {
         answer_pending(session);
+        answer_waiting(session);
         if (log_off && session->upstream_id)
             send_logoff(session);
     } else {

@@ -16,9 +16,10 @@ void upstream_login_start(struct session *session)
     session->step = STEP_KEEPER_LOGIN;
     if (session->state != SESSION_RENEWING)
         session->upstream_preauth = session->link->server.preauth;
-    if (!worker_login(session))
-        client_login_failed(session, STATUS_NO_LOGON_SERVERS);
+    bool asked = worker_login(session);
     OPENSSL_cleanse(session->handle, sizeof session->handle);
+    if (!asked)
+        client_login_failed(session, STATUS_NO_LOGON_SERVERS);
 }
 
 static void refuse(struct session *session, enum event_kind kind, const char *reason,
@@ -78,6 +79,11 @@ static void send_setup(struct session *session, struct span token)
 void upstream_login_continue(struct session *session, const struct keeper_continue *reply)
 {
     struct link *link = session->link;
+    /* The file server has said SUCCESS, and our side is not done yet. */
+    if (session->step != STEP_KEEPER_LOGIN) {
+        refuse(session, EVENT_UPSTREAM_LOGIN_REFUSED, "success_too_early", 0, STATUS_ACCESS_DENIED);
+        return;
+    }
     if (reply->key.size)
         session->upstream_key = reply->key;
     if (reply->login.size)
@@ -167,21 +173,26 @@ static void check_final(struct session *session, struct smb2_message *message,
         refuse(session, EVENT_UPSTREAM_LOGIN_REFUSED, "success_too_early", 0, STATUS_ACCESS_DENIED);
         return;
     }
-    if (!(message->header.flags & SMB2_FLAGS_SIGNED)) {
+    if (!message->header.encrypted && !(message->header.flags & SMB2_FLAGS_SIGNED)) {
         refuse(session, EVENT_UPSTREAM_NO_SIGNING, "final_response_unsigned", 0,
                STATUS_ACCESS_DENIED);
         return;
     }
-    if (!signer_verify(session->upstream_signer, message->at, message->size)) {
+    if (!message->header.encrypted &&
+        !signer_verify(session->upstream_signer, message->at, message->size)) {
         refuse(session, EVENT_UPSTREAM_BAD_SIGNATURE, "final_response", 0, STATUS_ACCESS_DENIED);
         return;
     }
+    /* A renewal changes nothing about it. */
     const char *unmet =
-        decide_encryption(session, body->session_flags & SMB2_SESSION_FLAG_ENCRYPT_DATA);
+        session->state == SESSION_RENEWING
+            ? NULL
+            : decide_encryption(session, body->session_flags & SMB2_SESSION_FLAG_ENCRYPT_DATA);
     if (unmet) {
         refuse(session, EVENT_UPSTREAM_ENCRYPTION, unmet, 0, STATUS_ACCESS_DENIED);
         return;
     }
+    OPENSSL_cleanse(&session->upstream_key, sizeof session->upstream_key);
     session->step = STEP_KEEPER_CONFIRM;
     if (!worker_step(session, body->token))
         client_login_failed(session, STATUS_NO_LOGON_SERVERS);
@@ -244,7 +255,7 @@ static bool take_upstream_id(struct session *session, uint64_t id)
 /* The legs of a renewal are signed with the key that the session has (MS-SMB2 3.2.5.1.3). */
 static bool renewal_verifies(struct session *session, const struct smb2_message *message)
 {
-    if (session->state != SESSION_RENEWING ||
+    if (session->state != SESSION_RENEWING || message->header.encrypted ||
         (message->header.flags & SMB2_FLAGS_SIGNED &&
          signer_verify(session->upstream_signer, message->at, message->size)))
         return true;
@@ -288,6 +299,11 @@ void upstream_session_setup_response(struct link *link, struct pending *pending,
 void upstream_login_done(struct session *session, const struct keeper_logged_in *reply)
 {
     (void)reply;
+    /* The keeper is content; but without the file server's signed SUCCESS there is no session. */
+    if (session->step != STEP_KEEPER_CONFIRM) {
+        refuse(session, EVENT_UPSTREAM_LOGIN_REFUSED, "success_missing", 0, STATUS_ACCESS_DENIED);
+        return;
+    }
     if (session->state == SESSION_RENEWING) {
         session->upstream_expired = false;
         client_login_renewed(session);

@@ -60,7 +60,7 @@ bool validate_needed(const struct link *link)
 {
     uint16_t dialect = link->server.dialect;
     return dialect < SMB_3_1_1 &&
-           (dialect >= SMB_3_0 || link->upstream->max_dialect >= CONFIG_SMB_3_0);
+           (dialect >= SMB_3_0 || (uint16_t)link->upstream->max_dialect > dialect);
 }
 
 static void write_request(const struct session *session, struct writer *writer, uint64_t message_id,

@@ -70,6 +70,23 @@ struct link *worker_admit(struct worker *worker, unsigned listener, int fd,
     return NULL;
 }
 
+static void on_rested(evutil_socket_t fd, short what, void *context)
+{
+    struct worker_listener *listener = context;
+    (void)fd;
+    (void)what;
+    event_add(&listener->accept_event, NULL);
+}
+
+/* Out of descriptors or memory: those that wait stay in the queue, and nobody asks for them in a
+ * circle. */
+static void rest(struct worker_listener *listener)
+{
+    static const struct timeval a_moment = {0, 100000};
+    event_del(&listener->accept_event);
+    event_add(&listener->rest_event, &a_moment);
+}
+
 static void on_acceptable(evutil_socket_t listen_fd, short what, void *context)
 {
     struct worker_listener *listener = context;
@@ -79,8 +96,11 @@ static void on_acceptable(evutil_socket_t listen_fd, short what, void *context)
         socklen_t size = sizeof address;
         int fd = accept4(listen_fd, (struct sockaddr *)(void *)&address, &size,
                          SOCK_NONBLOCK | SOCK_CLOEXEC);
-        if (fd < 0)
-            return; /* none left, or out of descriptors: those that wait stay in the queue */
+        if (fd < 0) {
+            if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM)
+                rest(listener);
+            return;
+        }
         (void)worker_admit(listener->worker, listener->index, fd,
                            (const struct sockaddr *)(const void *)&address, size);
     }
@@ -98,6 +118,7 @@ bool worker_listen(struct worker *worker)
         listener->index = i;
         event_assign(&listener->accept_event, worker->base, worker->settings->listen_fds[i],
                      EV_READ | EV_PERSIST, on_acceptable, listener);
+        event_assign(&listener->rest_event, worker->base, -1, 0, on_rested, listener);
         if (event_add(&listener->accept_event, NULL) != 0)
             return false;
     }
@@ -106,8 +127,10 @@ bool worker_listen(struct worker *worker)
 
 void worker_stop_listening(struct worker *worker)
 {
-    for (unsigned i = 0; worker->listeners && i < worker->config->listeners_count; i++)
+    for (unsigned i = 0; worker->listeners && i < worker->config->listeners_count; i++) {
         event_del(&worker->listeners[i].accept_event);
+        event_del(&worker->listeners[i].rest_event);
+    }
     free(worker->listeners);
     worker->listeners = NULL;
 }

@@ -13,6 +13,7 @@ struct worker_listener {
     struct worker *worker;
     unsigned index;
     struct event accept_event;
+    struct event rest_event;
 };
 
 /* A channel to another worker. */

@@ -217,6 +217,10 @@ static struct load read_load(unsigned kind, char **arguments)
     if (kind == KIND_IDLE)
         return load;
     load.count = number(*arguments) / load.connections / (load.size ? load.size : 1);
+    if (load.count == 0) {
+        fprintf(stderr, "load: too little to do\n");
+        exit(2);
+    }
     return load;
 }
 

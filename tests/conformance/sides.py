@@ -107,7 +107,7 @@ class Side:
     def _torture(self, suite):
         share = _SHARE_OF.get(suite, "tmp")
         options = [f"torture:localdir={self.nas.share_directory(share)}", "torture:twrp_file=file",
-                   f"torture:twrp_snapshot={SNAPSHOT}"]
+                   f"torture:twrp_snapshot={SNAPSHOT}", "torture:maxopenfiles=2000"]
         return Torture(self.server, share, self.protocol, self.directory, options)
 
     def suite(self, suite, tests):

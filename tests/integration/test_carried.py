@@ -5,6 +5,7 @@ of each test every message of both legs is checked.
 """
 
 import os
+import select
 
 import pytest
 
@@ -92,7 +93,11 @@ def test_change_is_notified(pair):
                              access=bodies.READ_ACCESS)
     waiting = client.send(smb2.CHANGE_NOTIFY, bodies.change_notify(directory), alice)
     assert client.interim().message_id == waiting
-    bob.close(bob.create("appeared"))
+    # smbd's notify daemon may hear of the watch only after the first change: bob goes on until then.
+    for number in range(20):
+        bob.close(bob.create(f"appeared{number}"))
+        if select.select([client.socket], [], [], 0.5)[0]:
+            break
     answer = client.answer(waiting)
     assert answer.status == smb2.SUCCESS and "appeared".encode("utf-16-le") in answer.raw
     assert client.interims == []

@@ -1,0 +1,264 @@
+"""Credits and sizes: both ends grant as they like, and neither is asked for more than it takes.
+
+A client that does not read, and a file server that does not, hold up themselves and fill no memory.
+"""
+
+import os
+import threading
+
+import pytest
+
+import bodies
+import smb2
+from harness import wait_until
+from memory import MIB, is_sanitized, most_resident
+from nas import Nas
+from rawclient import Disconnected, RawClient
+from rig import Rig
+from stubserver import CONTENT, FILE_ID, Conversation, StubServer
+
+READ_WRITE = 0x0012019F
+WINDOW = 8192  # as many MessageIds the proxy lets be open
+
+
+def granting(credits):
+    """A file server that grants so many credits with each answer."""
+    return StubServer(spoil=lambda raw: smb2.replace_header(raw, credits=credits))
+
+
+def read_many(session, file_id, count, size=100, **options):
+    """Sends `count` READs before it takes any answer: their contents."""
+    asked = [session.client.send(smb2.READ, bodies.read(file_id, size), session, **options)
+             for _ in range(count)]
+    return [bodies.read_data(session.client.answer(message_id)) for message_id in asked]
+
+
+def earn(session, credits):
+    """Asks for credits until there are so many."""
+    while session.client.credits < credits:
+        session.must(smb2.ECHO, bodies.empty())
+
+
+@pytest.mark.parametrize("credits", [1, 2, 8192])
+def test_file_server_grants_few_or_many(credits):
+    """The client may ask for much at once all the same; what is too much for the file server waits."""
+    with granting(credits) as server, Rig(server) as rig:
+        client, session = rig.established()
+        with client:
+            earn(session, 200)
+            assert read_many(session, FILE_ID, 200) == [CONTENT] * 200
+            second = client.login("bob")
+            second.tree_connect()
+            assert read_many(second, FILE_ID, 20) == [CONTENT] * 20
+            session.logoff()
+            assert read_many(second, FILE_ID, 20) == [CONTENT] * 20
+        assert not server.problems
+        assert sorted(message.message_id for message in server.requests) == list(range(len(server.requests)))
+
+
+def test_request_that_costs_more_than_the_file_server_ever_grants():
+    """It cannot be sent, ever: the link ends instead of hanging."""
+    with granting(1) as server, Rig(server) as rig:
+        client, session = rig.established()
+        with client:
+            earn(session, 20)
+            client.send(smb2.READ, bodies.read(FILE_ID, 1 << 20), session, credit_charge=16)
+            assert client.ends()
+        rig.proxy.wait_event("protocol_error", reason="more_than_the_file_server_takes")
+
+
+def test_smbd_with_two_credits(tmp_path):
+    content = os.urandom(3 * MIB)
+    (tmp_path / "big").write_bytes(content)
+    with Nas(extra={"smb2 max credits": "2"}) as server, Rig(server) as rig:
+        for dialect in ("2.0.2", "3.1.1"):
+            smbclient = rig.smbclient(tmp_path, dialect=dialect)
+            smbclient.must("put big; get big back; mkdir d; cd d; put big; ls; rm big; cd ..; rmdir d; rm big")
+            assert (tmp_path / "back").read_bytes() == content
+        rig.assert_both_legs_signed()
+
+
+def first_outside(client):
+    """The first MessageId that was not granted."""
+    return client.next_id + client.credits
+
+
+@pytest.mark.parametrize("message_id, charge", [
+    (first_outside, 1), (lambda client: first_outside(client) + WINDOW, 1), (lambda client: 2**63, 1),
+    (lambda client: client.next_id - 1, 1), (lambda client: 0, 1),
+    (lambda client: first_outside(client) - 1, 2), (lambda client: client.next_id, 65535)])
+def test_message_id_that_was_not_granted(rig, message_id, charge):
+    client, session = rig.established()
+    with client:
+        session.must(smb2.ECHO, bodies.empty())
+        client.send(smb2.ECHO, bodies.empty(), session, message_id=message_id(client), credit_charge=charge)
+        assert client.ends()
+    assert rig.proxy.wait_event("protocol_error")["reason"] == "message_id"
+
+
+def test_last_granted_message_id_may_be_used(rig):
+    """And all before it, in any order."""
+    client, session = rig.established()
+    with client:
+        last = first_outside(client)
+        ids = list(range(client.next_id, last))[::-1]
+        for message_id in ids:
+            client.send(smb2.ECHO, bodies.empty(), session, message_id=message_id)
+        assert {client.answer(message_id).status for message_id in ids} == {smb2.SUCCESS}
+    assert not rig.proxy.seen("protocol_error")
+
+
+def test_window_does_not_grow_without_end(rig):
+    """A client that only collects gets no more than the window, and can use what it got."""
+    client, session = rig.established()
+    with client:
+        for _ in range(300):
+            session.must(smb2.ECHO, bodies.empty())
+        assert 1000 < client.credits <= WINDOW
+        file_id = session.create("f")
+        session.write(file_id, CONTENT)
+        assert read_many(session, file_id, 1000) == [CONTENT] * 1000
+
+
+@pytest.mark.parametrize("charge", [0, 1, 15])
+def test_charge_that_is_too_small(rig, charge):
+    """The file server refuses it, as it would without us; the connection goes on."""
+    client, session = rig.established()
+    with client:
+        file_id = session.create("f")
+        session.write(file_id, CONTENT, credit_charge=charge)
+        earn(session, 40)
+        body = bodies.read(file_id, MIB)
+        assert session.ask(smb2.READ, body, credit_charge=charge).status == smb2.INVALID_PARAMETER
+        body = bodies.write(file_id, bytes(MIB))
+        assert session.ask(smb2.WRITE, body, credit_charge=charge).status == smb2.INVALID_PARAMETER
+        assert session.read(file_id, MIB, credit_charge=16) == CONTENT
+
+
+def one_large_transfer(rig, **how):
+    """Writes and reads back as much at once as was negotiated: how much that was."""
+    with RawClient(*rig.direct, timeout=30) as client:
+        client.negotiate(**how)
+        _, most_read, most_write = client.negotiated.sizes
+        assert most_read == most_write
+        session = client.login()
+        session.tree_connect()
+        data, charge = os.urandom(most_read), (most_read - 1) // 65536 + 1
+        cost = {} if client.negotiated.dialect == 0x202 else {"credit_charge": charge}
+        earn(session, 2 * charge + 4)
+        file_id = session.create("large")
+        session.write(file_id, data, **cost)
+        assert session.read(file_id, most_read, **cost) == data
+        session.close(file_id)
+        with open(os.path.join(rig.server.share, "large"), "rb") as file:
+            assert file.read() == data
+    return most_read
+
+
+@pytest.mark.parametrize("how, size", [
+    ({}, 8 * MIB), ({"dialects": [0x210]}, 8 * MIB), ({"capabilities": 0x3}, 65536),
+    ({"dialects": [0x202]}, 65536)], ids=["3.1.1", "2.1", "3.1.1 without LARGE_MTU", "2.0.2"])
+def test_large_transfers_where_both_can(rig, how, size):
+    assert one_large_transfer(rig, **how) == size
+
+
+def test_large_transfers_where_the_file_server_cannot():
+    with Nas(max_dialect="2.0.2") as server, Rig(server) as rig:
+        for how in ({}, {"dialects": [0x210]}):
+            assert one_large_transfer(rig, **how) == 65536
+
+
+def most_allowed(before):
+    return before + (600 if is_sanitized() else 48) * MIB
+
+
+def test_client_that_does_not_read(rig):
+    """It asks for half a gigabyte: it is read no further, the file server neither, nothing piles up;
+    when it reads at last, everything comes."""
+    content = os.urandom(8 * MIB)
+    path = os.path.join(rig.server.share, "f")
+    with open(path, "wb") as file:
+        file.write(content)
+    os.chmod(path, 0o666)
+    worker, = rig.proxy.children("worker")
+    one_large_transfer(rig)
+    with RawClient(*rig.direct, timeout=60) as client:
+        client.negotiate()
+        session = client.login()
+        session.tree_connect()
+        file_id = session.create("f", access=READ_WRITE, disposition=bodies.OPEN)
+        earn(session, WINDOW - 256)
+        before = most_resident(worker)
+        asked = [client.send(smb2.READ, bodies.read(file_id, 8 * MIB), session, credit_charge=128)
+                 for _ in range(60)]
+        with RawClient(*rig.direct) as other:  # the worker serves others meanwhile, until all has piled up
+            other.negotiate()
+            of_other = other.login("bob")
+            for _ in range(200):
+                of_other.must(smb2.ECHO, bodies.empty())
+        wait_until(lambda: settled(worker), "what was asked for to have piled up", 20, 0.3)
+        assert most_resident(worker) < most_allowed(before)
+        for message_id in asked:
+            assert bodies.read_data(client.answer(message_id)) == content
+        session.close(file_id)
+        assert most_resident(worker) < most_allowed(before)
+
+
+_last = {}
+
+
+def settled(pid):
+    """True when the process has read and written nothing since the last call."""
+    with open(f"/proc/{pid}/io", encoding="ascii") as file:
+        now = [line for line in file if line.startswith(("rchar", "wchar"))]
+    before, _last[pid] = _last.get(pid), now
+    return before == now
+
+
+class Sleepy(StubServer):
+    """Reads nothing more from its first WRITE on until it is woken."""
+
+    def __init__(self):
+        super().__init__()
+        self.awake = threading.Event()
+
+    def _serve(self, client):
+        try:
+            Dozing(self, client).run()
+        except OSError:
+            pass
+
+
+class Dozing(Conversation):
+    def _handle(self, message):
+        if message.command == smb2.WRITE:
+            assert self.stub.awake.wait(60)
+        super()._handle(message)
+
+
+def test_file_server_that_does_not_read():
+    """The client is read no further: it is the one who waits."""
+    with Sleepy() as server, Rig(server) as rig, RawClient(*rig.direct, timeout=60) as client:
+        client.negotiate()
+        session = client.login()
+        session.tree_connect()
+        earn(session, 2200)
+        worker, = rig.proxy.children("worker")
+        before = most_resident(worker)
+        data, asked = bytes(MIB), []
+
+        def send_all():
+            for _ in range(120):
+                asked.append(client.send(smb2.WRITE, bodies.write(FILE_ID, data), session, credit_charge=16))
+
+        sender = threading.Thread(target=send_all, daemon=True)
+        sender.start()
+        wait_until(lambda: settled(worker), "the worker to have taken what it takes", 20, 0.3)
+        assert sender.is_alive() and len(asked) < 100
+        assert most_resident(worker) < most_allowed(before)
+        server.awake.set()
+        sender.join(60)
+        assert {client.answer(message_id).status for message_id in asked} == {smb2.SUCCESS}
+        assert len(asked) == 120
+        assert most_resident(worker) < most_allowed(before)
+        assert not server.problems

@@ -1,0 +1,289 @@
+"""Upstream sessions that expire or vanish: the client renews, or loses that one session and no other.
+
+The file server is the tests' own, which can be told when a session is too old, has been deleted, or
+is answered late.
+"""
+
+import signal
+import struct
+
+import pytest
+
+import bodies
+import ntlm
+import smb2
+import spnego
+from capture import TO_CLIENT
+from harness import USERS, wait_until
+from rawclient import Disconnected, Failed
+from rig import Rig
+from smb2 import RESPONSE, SIGNED, replace_header
+from smbcrypto import is_signed_well, sign
+from stubserver import CONTENT, ERROR_BODY, FILE_ID, Conversation, StubServer
+
+EXPIRED = 0xC000035C  # STATUS_NETWORK_SESSION_EXPIRED
+
+
+class Forgetful(StubServer):
+    """A file server whose sessions can come to an end.
+
+    expired   sessions that must authenticate again before anything else is done
+    deleted   session → how it is told so: "signed", "unsigned" or "echoed" (the request's signature)
+    withheld  commands that are kept in `kept` and answered by answer_late() only
+    renewal   what a renewal is answered: "right", "unsigned", or "refused"
+    """
+
+    def __init__(self, **options):
+        super().__init__(**options)
+        self.expired, self.deleted, self.withheld, self.renewal = set(), {}, set(), "right"
+        self.renewed = []  # sessions that authenticated again
+        self.kept = []
+
+    def _serve(self, client):
+        try:
+            Renewable(self, client).run()
+        except OSError:
+            pass
+
+    def forget(self):
+        """Is honest again."""
+        self.expired, self.deleted, self.withheld, self.renewal = set(), {}, set(), "right"
+        self.renewed, self.kept, self.requests, self.problems = [], [], [], []
+
+    def asked(self, command, session_id):
+        """How many requests of a kind arrived in a session."""
+        return len([message for message in self.requests
+                    if message.command == command and message.session_id == session_id])
+
+    def answer_late(self):
+        for conversation, message, key in self.kept:
+            conversation.answer_now(message, key)
+
+
+class Renewable(Conversation):
+    """One of its connections."""
+
+    def answer_now(self, message, key):
+        super()._command(message, key)
+
+    def _command(self, message, key):
+        how = self.stub.deleted.get(message.session_id)
+        if message.command in self.stub.withheld:
+            self.stub.kept.append((self, message, key))
+        elif how:
+            self._session_is_gone(message, key, how)
+        elif message.session_id in self.stub.expired and message.command not in (smb2.CLOSE, smb2.LOGOFF):
+            self._answer(message, key, status=EXPIRED)
+        else:
+            super()._command(message, key)
+
+    def _session_is_gone(self, message, key, how):
+        raw = self._response(message, ERROR_BODY, smb2.USER_SESSION_DELETED)
+        if how == "signed":
+            raw = sign(self.algorithm, key, raw)
+        elif how == "echoed":
+            raw = replace_header(raw, flags=RESPONSE | SIGNED, signature=message.header.signature)
+        self._send(raw)
+
+    def _session_setup(self, message):
+        key = self.sessions.get(message.session_id)
+        if key is None:
+            super()._session_setup(message)
+            return
+        if not is_signed_well(self.algorithm, key, message.raw):
+            self.stub.problems.append("SESSION_SETUP of a renewal: not signed as it must be")
+        token = smb2.session_setup_token(message.raw, response=False)
+        status, final = smb2.MORE_PROCESSING, b""
+        if self.acceptor is None:
+            _, self.mechanisms, negotiate = spnego.parse_init(token)
+            self.acceptor = ntlm.Server(self.stub.passwords)
+            final = spnego.response_token(spnego.ACCEPT_INCOMPLETE, spnego.OID_NTLMSSP,
+                                          self.acceptor.challenge(negotiate))
+        else:
+            acceptor, self.acceptor = self.acceptor, None
+            assert acceptor.accept(spnego.parse_response(token)[1])
+            status = smb2.LOGON_FAILURE if self.stub.renewal == "refused" else smb2.SUCCESS
+            final = spnego.response_token(spnego.ACCEPT_COMPLETED, mic=ntlm.gss_mic(
+                acceptor.exported_key, False, self.mechanisms))
+            self.stub.renewed.append(message.session_id)
+            self.stub.expired.discard(message.session_id)
+        body = struct.pack("<HHHH", 9, 0, 72, len(final)) + final
+        raw = self._response(message, body, status)
+        self._send(raw if self.stub.renewal == "unsigned" else sign(self.algorithm, key, raw))
+
+
+@pytest.fixture(scope="module", params=["same", "mapped"])
+def module_rig(request):
+    account = ("bob", USERS["bob"])
+    with Forgetful() as server, Rig(server, on_upstream={"login": [request.param]},
+                                    mapped={"alice": account, "bob": account}) as rig:
+        yield rig
+
+
+@pytest.fixture
+def two(module_rig):
+    """Two sessions of one link: (rig, client, alice's, bob's)."""
+    rig = module_rig
+    rig.reset()
+    rig.server.forget()
+    client, alice = rig.established("alice")
+    with client:
+        bob = client.login("bob")
+        bob.tree_connect()
+        alice.upstream, bob.upstream = [message.session_id for message in rig.server.requests
+                                        if message.command == smb2.TREE_CONNECT]
+        read(alice), read(bob)
+        yield rig, client, alice, bob
+    assert not rig.server.problems
+    rig.proxy.assert_healthy()
+
+
+def read(session):
+    assert session.read(FILE_ID, 100) == CONTENT
+
+
+def status_of(session):
+    return session.ask(smb2.READ, bodies.read(FILE_ID, 100)).status
+
+
+def logs_in(client):
+    try:
+        client.login("alice")
+        return True
+    except Failed:
+        return False
+
+
+def last_setup_response(relay):
+    """When the last SESSION_SETUP response went through."""
+    return [frame.at for frame in relay.last().frames if frame.direction == TO_CLIENT
+            and any(message.command == smb2.SESSION_SETUP for message in frame.messages())][-1]
+
+
+def test_expired_session_is_renewed_with_the_clients(two):
+    rig, client, alice, bob = two
+    for _ in range(3):
+        rig.server.expired.add(alice.upstream)
+        rig.server.renewed.clear()
+        assert status_of(alice) == EXPIRED
+        read(bob)
+        assert status_of(alice) == EXPIRED and not rig.server.renewed
+        client.login("alice", session=alice)
+        assert rig.server.renewed == [alice.upstream]
+        assert last_setup_response(rig.upstream_relay) < last_setup_response(rig.client_relay)
+        read(alice)
+        read(bob)
+    assert rig.server.connections and not rig.proxy.seen("logoff")
+
+
+def test_renewal_of_a_session_that_has_not_expired_stays_here(two):
+    rig, client, alice, bob = two
+    before = rig.server.commands().count(smb2.SESSION_SETUP)
+    client.login("alice", session=alice)
+    assert rig.server.commands().count(smb2.SESSION_SETUP) == before
+    read(alice)
+    read(bob)
+
+
+def test_both_expire_at_once(two):
+    rig, client, alice, bob = two
+    rig.server.expired |= {alice.upstream, bob.upstream}
+    assert status_of(alice) == status_of(bob) == EXPIRED
+    client.login("bob", session=bob)
+    read(bob)
+    assert status_of(alice) == EXPIRED
+    client.login("alice", session=alice)
+    read(alice)
+    assert rig.server.renewed == [bob.upstream, alice.upstream]
+
+
+def test_nobody_else_renews_an_expired_session(two):
+    rig, client, alice, bob = two
+    rig.server.expired.add(alice.upstream)
+    assert status_of(alice) == EXPIRED
+    with pytest.raises(Failed):
+        client.login("bob", session=alice)
+    rig.proxy.wait_event("identity_changed")
+    assert not rig.server.renewed
+    assert status_of(alice) == smb2.USER_SESSION_DELETED
+    read(bob)
+
+
+def test_file_server_refuses_the_renewal(two):
+    """That session is over, and nobody is told that the client's own password was wrong."""
+    rig, client, alice, bob = two
+    rig.server.expired.add(alice.upstream)
+    rig.server.renewal = "refused"
+    assert status_of(alice) == EXPIRED
+    with pytest.raises(Failed) as refused:
+        client.login("alice", session=alice)
+    assert refused.value.status != smb2.LOGON_FAILURE
+    rig.proxy.wait_event("upstream_login_refused", user="alice", status="0xc000006d")
+    assert status_of(alice) == smb2.USER_SESSION_DELETED
+    read(bob)
+    # The credential rests now; a reload wakes it for the tests after this.
+    rig.proxy.process.send_signal(signal.SIGHUP)
+    wait_until(lambda: logs_in(client), "the credential to be tried again")
+
+
+def test_renewal_must_be_answered_signed(two):
+    rig, client, alice, _ = two
+    rig.server.expired.add(alice.upstream)
+    rig.server.renewal = "unsigned"
+    assert status_of(alice) == EXPIRED
+    with pytest.raises(Disconnected):
+        client.login("alice", session=alice)
+    assert rig.proxy.wait_event("upstream_bad_signature")["reason"] == "renewal"
+
+
+@pytest.mark.parametrize("how", ["signed", "unsigned", "echoed"])
+def test_deleted_session_takes_no_other_with_it(two, how):
+    rig, client, alice, bob = two
+    rig.server.deleted[alice.upstream] = how
+    assert status_of(alice) == smb2.USER_SESSION_DELETED
+    told = rig.proxy.wait_event("logoff", user="alice")
+    assert told["reason"] == ("file_server" if how == "signed" else "file_server_unverified")
+    before = rig.server.asked(smb2.READ, alice.upstream)
+    assert status_of(alice) == smb2.USER_SESSION_DELETED
+    assert rig.server.asked(smb2.READ, alice.upstream) == before
+    read(bob)
+    again = client.login("alice")
+    again.tree_connect()
+    read(again)
+    assert len(rig.proxy.seen("logoff")) == 1
+
+
+def withhold(rig, client, session):
+    """A READ that the file server has and does not answer: its MessageId."""
+    rig.server.withheld.add(smb2.READ)
+    waiting = client.send(smb2.READ, bodies.read(FILE_ID, 100), session)
+    wait_until(lambda: rig.server.kept, "the READ to arrive")
+    rig.server.withheld.clear()
+    return waiting
+
+
+@pytest.mark.parametrize("how", ["signed", "unsigned", "echoed"])
+def test_what_waited_in_a_deleted_session_is_answered_once(two, how):
+    rig, client, alice, bob = two
+    waiting = withhold(rig, client, alice)
+    rig.server.deleted[alice.upstream] = how
+    body = bodies.flush(FILE_ID)
+    assert alice.ask(smb2.FLUSH, body).status == smb2.USER_SESSION_DELETED
+    assert client.answer(waiting).status == smb2.USER_SESSION_DELETED
+    rig.server.answer_late()
+    read(bob)
+    assert waiting not in client.answers
+    assert not rig.proxy.seen("upstream_forged")
+
+
+def test_answer_after_a_logoff_is_dropped_and_a_second_one_is_not(two):
+    rig, client, alice, bob = two
+    waiting = withhold(rig, client, alice)
+    alice.logoff()
+    assert client.answer(waiting).status == smb2.USER_SESSION_DELETED
+    rig.server.answer_late()
+    read(bob)
+    assert waiting not in client.answers
+    rig.server.answer_late()
+    assert client.ends()
+    rig.proxy.wait_event("upstream_forged", reason="unknown_message_id")
