@@ -56,8 +56,8 @@ FUZZ_SECONDS ?= 30
 FUZZ_CC      ?= clang
 
 .PHONY: all tests fuzzers bench-programs help deps demo bench check check-unit check-confinement \
-        check-integration lint format lint-format lint-layers lint-length lint-warnings fuzz install \
-        uninstall clean
+        check-integration conformance conformance-quick lint format lint-format lint-layers lint-length \
+        lint-warnings fuzz install uninstall clean
 .DELETE_ON_ERROR:
 
 all: $(PROGRAM)
@@ -67,6 +67,7 @@ help:
 	@echo 'make deps           install what build, tests and demo need (Debian, Ubuntu; as root)'
 	@echo 'make demo           the whole story against a real file server (KEEP=1 leaves it running)'
 	@echo 'make check          lint, unit and integration tests with ASan and UBSan'
+	@echo 'make conformance    smbtorture directly and through the proxy, compared test by test (minutes; as root)'
 	@echo 'make lint           formatting, layers, file sizes, warnings under gcc and clang'
 	@echo 'make fuzz           every fuzz driver for FUZZ_SECONDS ($(FUZZ_SECONDS)) each'
 	@echo 'make bench          what the proxy costs, measured against a plain relay (minutes; as root)'
@@ -127,6 +128,7 @@ check:
 	$(MAKE) check-confinement BUILD=release
 	$(MAKE) check-integration BUILD=asan
 	$(MAKE) check-integration BUILD=release INTEGRATION='$(INTEGRATION_CONFINED)'
+	$(MAKE) conformance-quick BUILD=release
 
 check-unit: tests
 	tests/unit/run $(UNIT_TESTS)
@@ -144,6 +146,14 @@ check-integration: $(PROGRAM)
 	    $(INTEGRATION) | tee $(OUT)/integration.log
 	@if grep -Eq '^[0-9a-z, ]*[0-9]+ skipped' $(OUT)/integration.log; then \
 	    echo 'make: integration tests were skipped' >&2; exit 1; fi
+
+# See docs/conformance.md.
+CONFORMANCE = COUNTERSIGN=$(CURDIR)/$(PROGRAM) $(PYTHON) tests/conformance/run --output $(OUT)/conformance
+conformance: $(PROGRAM)
+	$(CONFORMANCE)
+
+conformance-quick: $(PROGRAM)
+	$(CONFORMANCE) --quick
 
 fuzz:
 	$(MAKE) fuzzers BUILD=fuzz CC=$(FUZZ_CC)

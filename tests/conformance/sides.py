@@ -59,6 +59,11 @@ class Mode:
         """What smbtorture speaks to Countersign."""
         return SAMBA_DIALECTS["3.1.1"]
 
+    @property
+    def client_speaks_more(self):
+        """Does it speak more to Countersign than to the file server alone?"""
+        return self.direct_protocol != self.proxied_protocol
+
 
 MODES = (Mode("SMB3_11", "3.1.1"), Mode("upstream SMB2_10", "2.1"), Mode("upstream SMB2_02", "2.0.2"))
 

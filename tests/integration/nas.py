@@ -66,11 +66,11 @@ class Nas:
     """One smbd on an address of its own; a context manager.
 
     `extra` and `share_options` are dictionaries of further options of [global] and of the share.
-    `guest=True` opens the share to guests too.
+    `guest=True` opens the share to guests too. `users` are its accounts: name → password.
     """
 
     def __init__(self, min_dialect="2.0.2", max_dialect="3.1.1", signing="auto", algorithms=None,
-                 extra=None, share_options=None, guest=False, address=None, port=None):
+                 extra=None, share_options=None, guest=False, address=None, port=None, users=None):
         self.address = address or new_address()
         self.port = port or free_port(self.address)
         self.options = {"min_protocol": SAMBA_DIALECTS[min_dialect],
@@ -81,6 +81,8 @@ class Nas:
         if algorithms:
             self.extra["server smb3 signing algorithms"] = " ".join(
                 SAMBA_ALGORITHMS[name] for name in algorithms)
+        self.users = dict(USERS if users is None else users)
+        self.uids = {name: UIDS.get(name, 61010 + index) for index, name in enumerate(self.users)}
         self.process = None
         self._scratch = scratch_directory("nas")
         self.directory = None
@@ -120,14 +122,14 @@ class Nas:
             os.chown(self._path(name), UIDS["alice"], GROUP)
             os.chmod(self._path(name), mode)
         accounts = "root:x:0:0:root:/root:/bin/sh\nnobody:x:65534:65534::/nonexistent:/bin/false\n"
-        for user, uid in UIDS.items():
+        for user, uid in self.uids.items():
             accounts += f"{user}:x:{uid}:{GROUP}::/nonexistent:/bin/false\n"
         self._write("passwd", accounts)
-        self._write("group", f"root:x:0:\nnogroup:x:65534:\nlabusers:x:{GROUP}:{','.join(UIDS)}\n")
+        self._write("group", f"root:x:0:\nnogroup:x:65534:\nlabusers:x:{GROUP}:{','.join(self.uids)}\n")
         values = dict(self.options, directory=self.directory, address=self.address, port=self.port)
         self._write("smb.conf", _GLOBAL.format(**values) + option_lines(self.extra) +
                     _SHARES.format(**values))
-        for user, password in USERS.items():
+        for user, password in self.users.items():
             done = run(["smbpasswd", "-c", self._path("smb.conf"), "-s", "-a", user],
                        input=f"{password}\n{password}\n", env=self._environment())
             assert done.returncode == 0, done.stderr

@@ -19,6 +19,7 @@
 
 #include "proxy/body.h"
 #include "proxy/command.h"
+#include "proxy/open.h"
 #include "proxy/worker_state.h"
 
 enum { FIXTURE_CLIENT_ID = 0x1111, FIXTURE_UPSTREAM_ID = 0x2222 };
@@ -76,7 +77,15 @@ static inline void fixture_session(struct fixture *fixture)
     assert_non_null(session->upstream_signer);
     table_add(&fixture->link.sessions, &session->by_client_id, session->client_id);
     table_add(&fixture->link.upstream_sessions, &session->by_upstream_id, session->upstream_id);
+    fixture->link.sessions_valid++;
     fixture->session = session;
+}
+
+static inline void fixture_timer(evutil_socket_t fd, short what, void *context)
+{
+    (void)fd;
+    (void)what;
+    (void)context;
 }
 
 static inline int fixture_open(void **state)
@@ -92,6 +101,9 @@ static inline int fixture_open(void **state)
     worker->base = event_base_new();
     assert_non_null(worker->base);
     buffer_pool_init(&worker->buffers, 64 << 20);
+    table_init(&worker->attempts);
+    table_init(&worker->leases);
+    table_init(&worker->queries);
     link->worker = worker;
     link->listener = &fixture->listener;
     link->upstream = &fixture->upstream;
@@ -100,6 +112,9 @@ static inline int fixture_open(void **state)
     link->server = (struct leg){.role = LEG_UPSTREAM, .link = link, .dialect = SMB_3_1_1};
     table_init(&link->sessions);
     table_init(&link->upstream_sessions);
+    table_init(&link->opens);
+    event_assign(&link->timer, worker->base, -1, 0, fixture_timer, link);
+    event_assign(&link->hold_timer, worker->base, -1, 0, fixture_timer, link);
     pending_table_init(&link->pending);
     credit_window_init(&link->window);
     credit_purse_init(&link->purse);
@@ -115,12 +130,21 @@ static inline int fixture_close(void **state)
 {
     struct fixture *fixture = *state;
     struct link *link = &fixture->link;
+    event_del(&link->timer);
+    event_del(&link->hold_timer);
     pending_table_free(&link->pending);
-    table_remove(&link->sessions, &fixture->session->by_client_id);
-    table_remove(&link->upstream_sessions, &fixture->session->by_upstream_id);
-    session_free(fixture->session);
+    break_drop_all(link);
+    open_close_all(link);
+    if (fixture->session) { /* has not ended in the test */
+        table_remove(&link->sessions, &fixture->session->by_client_id);
+        table_remove(&link->upstream_sessions, &fixture->session->by_upstream_id);
+        session_free(fixture->session);
+    }
     table_free(&link->sessions);
     table_free(&link->upstream_sessions);
+    link_free_ended(link);
+    if (link->frame_is_held)
+        buffer_release(link->held_frame.buffer);
     stream_close(&link->client.stream);
     stream_close(&link->server.stream);
     assert_int_equal(fixture->worker.buffers.in_use, 0);

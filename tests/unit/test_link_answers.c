@@ -1,0 +1,261 @@
+/* What the file server answers late, early, twice or in the open: what of it is believed, and what
+ * ends the link. */
+#include "tests/unit/link_traffic.h"
+
+enum { AT_SERVER = 50, AT_CLIENT = 7, ASYNC_ID = 99 };
+
+static struct signer *server_signer(struct fixture *fixture)
+{
+    return fixture->session->upstream_signer;
+}
+
+/* The file server's last word on a request whose interim response has come: its credit is back. */
+static void check_final(struct fixture *fixture, uint16_t command, uint32_t status)
+{
+    struct smb2_header header = response_header(command, AT_SERVER, status);
+    header.flags |= SMB2_FLAGS_ASYNC_COMMAND;
+    header.async_id = ASYNC_ID;
+    response_comes(fixture, server_signer(fixture), header, error_body());
+    assert_int_equal(fixture->link.end, END_NONE);
+    assert_int_equal(fixture->link.pending.by_upstream_id.count, 0);
+    assert_int_equal(fixture->link.purse.outstanding, 0);
+    expect_nothing(fixture, LEG_CLIENT);
+}
+
+static void check_late_interim(struct fixture *fixture, uint16_t command)
+{
+    response_comes(fixture, NULL, interim_header(command, AT_SERVER, ASYNC_ID), error_body());
+    assert_int_equal(fixture->link.end, END_NONE);
+    assert_int_equal(fixture->link.pending.by_upstream_id.count, 1);
+    assert_int_equal(fixture->link.purse.outstanding, 1);
+    expect_nothing(fixture, LEG_CLIENT);
+}
+
+static void test_interim_for_an_answered_request(void **state)
+{
+    struct fixture *fixture = *state;
+    struct pending *pending = add_pending(fixture, SMB2_READ, AT_SERVER, AT_CLIENT);
+    pending_answered(&fixture->link.pending, pending);
+    check_late_interim(fixture, SMB2_READ);
+    check_final(fixture, SMB2_READ, STATUS_NOTIFY_CLEANUP);
+}
+
+/* A CREATE that nobody waits for any more still counts until its final response. */
+static void test_interim_for_an_answered_create(void **state)
+{
+    struct fixture *fixture = *state;
+    struct pending *pending = add_pending(fixture, SMB2_CREATE, AT_SERVER, AT_CLIENT);
+    fixture->link.creates_pending = 1;
+    pending_answered(&fixture->link.pending, pending);
+    check_late_interim(fixture, SMB2_CREATE);
+    assert_int_equal(fixture->link.creates_pending, 1);
+    check_final(fixture, SMB2_CREATE, STATUS_ACCESS_DENIED);
+    assert_int_equal(fixture->link.creates_pending, 0);
+}
+
+static void test_interim_for_our_own_request(void **state)
+{
+    struct fixture *fixture = *state;
+    struct pending *pending = pending_add(&fixture->link.pending, PENDING_UNHEARD, AT_SERVER, NULL);
+    assert_non_null(pending);
+    pending->command = SMB2_LOGOFF;
+    pending->upstream_charge = 1;
+    fixture->link.purse.outstanding = 1;
+    check_late_interim(fixture, SMB2_LOGOFF);
+    check_final(fixture, SMB2_LOGOFF, STATUS_SUCCESS);
+}
+
+/* A second answer to the same request is forged, late or not. */
+static void test_late_answer_twice(void **state)
+{
+    struct fixture *fixture = *state;
+    struct pending *pending = add_pending(fixture, SMB2_READ, AT_SERVER, AT_CLIENT);
+    pending_answered(&fixture->link.pending, pending);
+    check_final(fixture, SMB2_READ, STATUS_NOTIFY_CLEANUP);
+    response_comes(fixture, server_signer(fixture),
+                   response_header(SMB2_READ, AT_SERVER, STATUS_NOTIFY_CLEANUP), error_body());
+    assert_int_equal(fixture->link.end, END_UPSTREAM_PROTOCOL);
+}
+
+static void sealed_response_comes(struct fixture *fixture, struct sealer *sealer,
+                                  struct smb2_header header)
+{
+    enum { BEFORE = TRANSFORM_HEADER_SIZE };
+    struct traffic inside = {.size = 0}, traffic = {.size = 0};
+    traffic_add(&inside, NULL, header, short_body(), false);
+    memcpy(traffic.bytes + BEFORE, inside.bytes, inside.size);
+    assert_true(sealer_seal(sealer, traffic.bytes + BEFORE, inside.size));
+    traffic.size = BEFORE + inside.size;
+    from_server(fixture, &traffic);
+}
+
+/* The session ends here and a LOGOFF goes up encrypted: so will its answer come. */
+static void end_session(struct fixture *fixture, const struct peer_keys *keys)
+{
+    fixture->link.purse.next_id = FIRST_UPSTREAM_ID;
+    fixture->session->upstream_encrypts = true;
+    session_end(fixture->session, true);
+    fixture->session = NULL;
+    assert_int_equal(expect_sealed(fixture, LEG_UPSTREAM, keys).command, SMB2_LOGOFF);
+}
+
+static void test_encrypted_answer_in_an_ended_session(void **state)
+{
+    struct fixture *fixture = *state;
+    struct peer_keys keys = add_keys(fixture);
+    end_session(fixture, &keys);
+    sealed_response_comes(fixture, keys.server_seals,
+                          response_header(SMB2_LOGOFF, FIRST_UPSTREAM_ID, STATUS_SUCCESS));
+    assert_int_equal(fixture->link.end, END_NONE);
+    assert_int_equal(fixture->link.pending.by_upstream_id.count, 0);
+    expect_nothing(fixture, LEG_CLIENT);
+    free_keys(&keys);
+}
+
+/* Only with that session's key. */
+static void test_wrongly_encrypted_answer_in_an_ended_session(void **state)
+{
+    static const uint8_t wrong[32] = {77};
+    struct fixture *fixture = *state;
+    struct peer_keys keys = add_keys(fixture);
+    struct sealer *stranger = sealer_new(CIPHER_AES_128_GCM, wrong, FIXTURE_UPSTREAM_ID, true);
+    assert_non_null(stranger);
+    end_session(fixture, &keys);
+    sealed_response_comes(fixture, stranger,
+                          response_header(SMB2_LOGOFF, FIRST_UPSTREAM_ID, STATUS_SUCCESS));
+    assert_int_equal(fixture->link.end, END_UPSTREAM_SIGNATURE);
+    sealer_free(stranger);
+    free_keys(&keys);
+}
+
+static void test_plain_interim_for_an_encrypted_request(void **state)
+{
+    struct fixture *fixture = *state;
+    struct pending *pending = add_pending(fixture, SMB2_READ, AT_SERVER, AT_CLIENT);
+    pending->upstream_encrypts = true;
+    response_comes(fixture, NULL, interim_header(SMB2_READ, AT_SERVER, ASYNC_ID), error_body());
+    assert_int_equal(fixture->link.end, END_UPSTREAM_PROTOCOL);
+    assert_int_equal(pending->interim, INTERIM_NONE);
+    assert_int_equal(fixture->worker.events_lost, 1);
+}
+
+static void test_encrypted_interim_for_an_encrypted_request(void **state)
+{
+    struct fixture *fixture = *state;
+    struct peer_keys keys = add_keys(fixture);
+    struct pending *pending = add_pending(fixture, SMB2_READ, AT_SERVER, AT_CLIENT);
+    struct traffic inside = {.size = 0}, traffic = {.size = TRANSFORM_HEADER_SIZE};
+    pending->upstream_encrypts = true;
+    traffic_add(&inside, NULL, interim_header(SMB2_READ, AT_SERVER, ASYNC_ID), error_body(), false);
+    memcpy(traffic.bytes + traffic.size, inside.bytes, inside.size);
+    assert_true(sealer_seal(keys.server_seals, traffic.bytes + traffic.size, inside.size));
+    traffic.size += inside.size;
+    from_server(fixture, &traffic);
+    assert_int_equal(fixture->link.end, END_NONE);
+    assert_int_equal(pending->interim, INTERIM_HELD);
+    free_keys(&keys);
+}
+
+/* Two requests wait, and the file server gives both of them an interim response. */
+static void interims_come(struct fixture *fixture, uint64_t second_async_id, bool one_frame)
+{
+    struct traffic traffic = {.size = 0};
+    add_pending(fixture, SMB2_READ, AT_SERVER, AT_CLIENT);
+    add_pending(fixture, SMB2_READ, AT_SERVER + 1, AT_CLIENT + 1);
+    traffic_add(&traffic, NULL, interim_header(SMB2_READ, AT_SERVER, ASYNC_ID), error_body(),
+                one_frame);
+    if (!one_frame) {
+        from_server(fixture, &traffic);
+        traffic.size = 0;
+    }
+    assert_int_equal(fixture->link.end, END_NONE);
+    traffic_add(&traffic, NULL, interim_header(SMB2_READ, AT_SERVER + 1, second_async_id),
+                error_body(), false);
+    from_server(fixture, &traffic);
+}
+
+static void check_forged(struct fixture *fixture)
+{
+    assert_int_equal(fixture->link.end, END_UPSTREAM_PROTOCOL);
+    assert_int_equal(fixture->link.pending.by_async_id.count, 1);
+    assert_int_equal(fixture->worker.events_lost, 1);
+}
+
+static void test_one_async_id_for_two_requests(void **state)
+{
+    interims_come(*state, ASYNC_ID, false);
+    check_forged(*state);
+}
+
+static void test_one_async_id_for_two_requests_in_one_frame(void **state)
+{
+    interims_come(*state, ASYNC_ID, true);
+    check_forged(*state);
+}
+
+static void test_two_async_ids_in_one_frame(void **state)
+{
+    struct fixture *fixture = *state;
+    interims_come(fixture, ASYNC_ID + 1, true);
+    assert_int_equal(fixture->link.end, END_NONE);
+    assert_int_equal(fixture->link.pending.by_async_id.count, 2);
+}
+
+/* The client has spent all of its credits, and the file server grants us one at a time. */
+static void spend_all(struct fixture *fixture)
+{
+    struct link *link = &fixture->link;
+    assert_true(credit_window_take(&link->window, 0, 1));
+    assert_int_equal(credit_window_grant(&link->window, 1), 1);
+    assert_true(credit_window_take(&link->window, 1, 1));
+    link->purse.available = 0;
+    add_pending(fixture, SMB2_READ, AT_SERVER, 1)->credits_wanted = 1;
+}
+
+static void test_client_of_a_file_server_with_one_credit(void **state)
+{
+    struct fixture *fixture = *state;
+    spend_all(fixture);
+    response_comes(fixture, server_signer(fixture),
+                   response_header(SMB2_READ, AT_SERVER, STATUS_ACCESS_DENIED), error_body());
+    assert_int_equal(expect_signed(fixture, LEG_CLIENT).credits, 1);
+    assert_int_equal(fixture->link.window.available, 1);
+    assert_int_equal(fixture->link.end, END_NONE);
+}
+
+/* While another response can still bring it, none is given that the file server would not take. */
+static void test_one_credit_comes_with_the_last_response(void **state)
+{
+    struct fixture *fixture = *state;
+    spend_all(fixture);
+    add_pending(fixture, SMB2_READ, AT_SERVER + 1, 2)->credits_wanted = 1;
+    response_comes(fixture, server_signer(fixture),
+                   response_header(SMB2_READ, AT_SERVER, STATUS_ACCESS_DENIED), error_body());
+    assert_int_equal(expect_signed(fixture, LEG_CLIENT).credits, 0);
+    fixture->link.purse.available = 0;
+    response_comes(fixture, server_signer(fixture),
+                   response_header(SMB2_READ, AT_SERVER + 1, STATUS_ACCESS_DENIED), error_body());
+    assert_int_equal(expect_signed(fixture, LEG_CLIENT).credits, 1);
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, fixture_open, fixture_close)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST(test_interim_for_an_answered_request),
+        TEST(test_interim_for_an_answered_create),
+        TEST(test_interim_for_our_own_request),
+        TEST(test_late_answer_twice),
+        TEST(test_encrypted_answer_in_an_ended_session),
+        TEST(test_wrongly_encrypted_answer_in_an_ended_session),
+        TEST(test_plain_interim_for_an_encrypted_request),
+        TEST(test_encrypted_interim_for_an_encrypted_request),
+        TEST(test_one_async_id_for_two_requests),
+        TEST(test_one_async_id_for_two_requests_in_one_frame),
+        TEST(test_two_async_ids_in_one_frame),
+        TEST(test_client_of_a_file_server_with_one_credit),
+        TEST(test_one_credit_comes_with_the_last_response),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

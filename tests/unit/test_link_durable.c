@@ -1,0 +1,171 @@
+/* Durable reconnects of mapped users: the recorder is asked whose the handle is, once for a frame.
+ */
+#include "tests/unit/link_traffic.h"
+
+#include "proxy/recorder.h"
+
+enum { ROUNDS = 5, MANY_QUESTIONS = 100 };
+
+/* The recorder's end: it counts what it is asked, and answers. */
+struct recorder {
+    struct channel *channel;
+    enum directory_answer says;
+    unsigned asked;
+};
+
+static bool asks(void *context, uint16_t type, struct span body, int fd)
+{
+    struct recorder *recorder = context;
+    struct directory_entry entry;
+    uint64_t query;
+    uint8_t answer[32];
+    struct writer writer = writer_over(answer, sizeof answer);
+    (void)fd;
+    if (type != RECORDER_DURABLE_FIND)
+        return true;
+    assert_true(++recorder->asked < MANY_QUESTIONS);
+    assert_true(directory_entry_read(body, &query, &entry));
+    directory_found_write(&writer, query, recorder->says, FIXTURE_UPSTREAM_ID);
+    assert_true(writer_done(&writer));
+    assert_true(channel_send(recorder->channel, RECORDER_SESSION_FOUND, writer_span(&writer), -1));
+    return true;
+}
+
+static bool answers(void *context, uint16_t type, struct span body, int fd)
+{
+    struct fixture *fixture = context;
+    (void)fd;
+    assert_int_equal(type, RECORDER_SESSION_FOUND);
+    return worker_directory_answer(&fixture->worker, body);
+}
+
+static void gone(void *context, bool malformed)
+{
+    (void)context;
+    assert_false(malformed);
+}
+
+static void open_recorder(struct fixture *fixture, struct recorder *recorder)
+{
+    static const struct channel_handler asked = {asks, gone}, answered = {answers, gone};
+    struct session *session = fixture->session;
+    int fds[2];
+    assert_true(channel_pair(fds));
+    recorder->channel = channel_new(fixture->worker.base, fds[0], &asked, recorder);
+    fixture->worker.recorder = channel_new(fixture->worker.base, fds[1], &answered, fixture);
+    assert_true(recorder->channel && fixture->worker.recorder);
+    session->identity = calloc(1, sizeof *session->identity);
+    assert_non_null(session->identity);
+    strcpy(session->login, login_kind_name(LOGIN_MAPPED));
+    traffic_begin(fixture);
+    add_tree(fixture, PLAIN_TREE, false);
+}
+
+static void close_recorder(struct fixture *fixture, struct recorder *recorder)
+{
+    worker_drop_query(fixture->session);
+    channel_free(recorder->channel);
+    channel_free(fixture->worker.recorder);
+    fixture->worker.recorder = NULL;
+}
+
+/* A CREATE that wants a durable handle back (DHnC, MS-SMB2 2.2.13.2.4). */
+static struct span reconnect_body(uint8_t *room, size_t size, uint64_t persistent_id)
+{
+    enum { NAME_AT = 16, DATA_AT = 24, CONTEXT_SIZE = DATA_AT + FILE_ID_SIZE };
+    struct writer writer = writer_over(room, size);
+    write_le16(&writer, 57);
+    write_zeros(&writer, 46);
+    write_le32(&writer, SMB2_HEADER_SIZE + 56);
+    write_le32(&writer, CONTEXT_SIZE);
+    write_le32(&writer, 0);
+    write_le16(&writer, NAME_AT);
+    write_le16(&writer, 4);
+    write_le16(&writer, 0);
+    write_le16(&writer, DATA_AT);
+    write_le32(&writer, FILE_ID_SIZE);
+    write_bytes(&writer, "DHnC", 4);
+    write_zeros(&writer, DATA_AT - NAME_AT - 4);
+    write_le64(&writer, persistent_id);
+    write_zeros(&writer, FILE_ID_SIZE - 8);
+    assert_true(writer_done(&writer));
+    return writer_span(&writer);
+}
+
+static void two_reconnects_come(struct fixture *fixture)
+{
+    struct signer *signer = fixture->session->client_signer;
+    struct traffic traffic = {.size = 0};
+    uint8_t room[128];
+    for (uint64_t id = 1; id <= 2; id++)
+        traffic_add(&traffic, signer, request_header(SMB2_CREATE, id, PLAIN_TREE),
+                    reconnect_body(room, sizeof room, id), id == 1);
+    from_client(fixture, &traffic);
+    assert_true(fixture->link.frame_is_held);
+    for (unsigned i = 0; i < ROUNDS; i++)
+        event_base_loop(fixture->worker.base, EVLOOP_NONBLOCK);
+    assert_false(fixture->link.frame_is_held);
+    assert_int_equal(fixture->link.end, END_NONE);
+}
+
+/* Of several handles in one frame the first can be had; the others are refused, not asked about. */
+static void test_two_reconnects_in_one_frame(void **state)
+{
+    struct fixture *fixture = *state;
+    struct recorder recorder = {.says = DIRECTORY_FOUND};
+    open_recorder(fixture, &recorder);
+    two_reconnects_come(fixture);
+    assert_int_equal(recorder.asked, 1);
+    assert_int_equal(expect_signed(fixture, LEG_UPSTREAM).command, SMB2_CREATE);
+    expect_nothing(fixture, LEG_UPSTREAM);
+    struct smb2_header refused = expect_signed(fixture, LEG_CLIENT);
+    assert_int_equal(refused.message_id, 2);
+    assert_int_equal(refused.status, STATUS_OBJECT_NAME_NOT_FOUND);
+    close_recorder(fixture, &recorder);
+}
+
+static void test_two_reconnects_of_another_user(void **state)
+{
+    struct fixture *fixture = *state;
+    struct recorder recorder = {.says = DIRECTORY_OTHER};
+    open_recorder(fixture, &recorder);
+    two_reconnects_come(fixture);
+    assert_int_equal(recorder.asked, 1);
+    expect_nothing(fixture, LEG_UPSTREAM);
+    for (uint64_t id = 1; id <= 2; id++) {
+        struct smb2_header refused = expect_signed(fixture, LEG_CLIENT);
+        assert_int_equal(refused.message_id, id);
+        assert_int_equal(refused.status, STATUS_OBJECT_NAME_NOT_FOUND);
+    }
+    close_recorder(fixture, &recorder);
+}
+
+/* What was answered about one frame says nothing about the next. */
+static void test_each_frame_is_asked_about(void **state)
+{
+    struct fixture *fixture = *state;
+    struct recorder recorder = {.says = DIRECTORY_FOUND};
+    uint8_t room[128];
+    open_recorder(fixture, &recorder);
+    for (uint64_t id = 1; id <= 2; id++) {
+        request_comes(fixture, request_header(SMB2_CREATE, id, PLAIN_TREE),
+                      reconnect_body(room, sizeof room, 5));
+        for (unsigned i = 0; i < ROUNDS; i++)
+            event_base_loop(fixture->worker.base, EVLOOP_NONBLOCK);
+        assert_int_equal(recorder.asked, id);
+        assert_int_equal(expect_signed(fixture, LEG_UPSTREAM).command, SMB2_CREATE);
+    }
+    close_recorder(fixture, &recorder);
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, fixture_open, fixture_close)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST(test_two_reconnects_in_one_frame),
+        TEST(test_two_reconnects_of_another_user),
+        TEST(test_each_frame_is_asked_about),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
