@@ -356,6 +356,7 @@ void client_login_refused(struct session *session, const struct keeper_refused *
     report.event.field[FIELD_VERDICT] = "refused";
     report_status(&report, status);
     report_send(link->worker, &report);
+    report_strike(link, kind);
     client_login_failed(session, status);
 }
 

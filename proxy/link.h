@@ -346,7 +346,10 @@ void report_start(struct report *report, enum event_kind kind, const struct link
                   const struct session *session, enum leg_role leg, const char *reason);
 void report_status(struct report *report, uint32_t status);
 void report_send(struct worker *worker, const struct report *report);
-/* Start, verdict and send in one. */
+/* Whoever has proved nothing, and a file server that invents breaks, may fill the log only so far:
+ * then the link ends. Called once for each such event. */
+void report_strike(struct link *link, enum event_kind kind);
+/* Start, verdict and send in one, with a strike where it is due. */
 void report_event(enum event_kind kind, struct link *link, const struct session *session,
                   enum leg_role leg, const char *reason, const char *verdict);
 

@@ -109,8 +109,11 @@ void report_event(enum event_kind kind, struct link *link, const struct session 
     report_start(&report, kind, link, session, leg, reason);
     report.event.field[FIELD_VERDICT] = verdict;
     report_send(link->worker, &report);
-    /* Whoever has proved nothing, and a file server that invents breaks, may fill the log only so
-     * far. */
+    report_strike(link, kind);
+}
+
+void report_strike(struct link *link, enum event_kind kind)
+{
     if ((link->sessions_valid == 0 || kind == EVENT_UPSTREAM_FORGED) &&
         ++link->strikes > STRIKES_MAX)
         link_end(link, END_LIMIT);

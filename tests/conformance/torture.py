@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from harness import USERS, run
 
 WORKGROUP = "LABGROUP"
-TEST_SECONDS = 90  # the slowest test takes half of that
+TEST_SECONDS = 60  # the slowest test takes half of that
 _RESULTS = {"success": "pass", "failure": "fail", "skip": "skip", "error": "error",
             "xfail": "fail", "uxsuccess": "pass"}
 _ENDED = re.compile(rf"({'|'.join(_RESULTS)}): (.*?)( \[)?$")
@@ -112,9 +112,9 @@ class _Reader:
 class Torture:
     """smbtorture with one server, one directory for what it writes, and a log of all it says."""
 
-    def __init__(self, server, share, protocol, directory, options=(), test_seconds=TEST_SECONDS):
+    def __init__(self, server, share, protocol, directory, options=()):
         self.server, self.share, self.protocol = server, share, protocol
-        self.directory, self.options, self.test_seconds = directory, list(options), test_seconds
+        self.directory, self.options = directory, list(options)
         self.configuration = _configuration(directory)
         self.log = os.path.join(directory, "output.log")
 
@@ -132,7 +132,7 @@ class Torture:
     def _follow(self, process, log):
         """Reads a process to its end. A test that takes too long ends it."""
         reader, rest = _Reader(), b""
-        end = time.monotonic() + self.test_seconds
+        end = time.monotonic() + TEST_SECONDS
         with selectors.DefaultSelector() as selector:
             selector.register(process.stdout, selectors.EVENT_READ)
             while True:
@@ -150,7 +150,7 @@ class Torture:
                 *lines, rest = (rest + chunk).split(b"\n")
                 for line in lines:
                     if reader.line(line.decode("utf-8", "replace")):
-                        end = time.monotonic() + self.test_seconds
+                        end = time.monotonic() + TEST_SECONDS
 
     def _run(self, names):
         """The results of one process, by the name of the test."""

@@ -188,7 +188,7 @@ def assert_flat(samples):
     for worker in range(WORKERS):
         of_worker = [sample[worker] for sample in samples]
         first, last = max(of_worker[:third]), min(of_worker[-third:])
-        most = 3 * first + 64 * MIB if is_sanitized() else first + 8 * MIB
+        most = 3 * first + 64 * MIB if is_sanitized() else first + 4 * MIB
         assert last < most, f"worker {worker}: {[size // 1024 for size in of_worker]}"
 
 
