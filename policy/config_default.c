@@ -135,7 +135,7 @@ static void fill_limits(struct filling *filling, struct config_limits *limits)
                 limits->connections < 512 ? limits->connections : 512);
     fill_number(filling, "login_timeout", &limits->login_timeout, 60000);
     fill_number(filling, "sessions_per_connection", &limits->sessions_per_connection, 256);
-    fill_number(filling, "interim_hold", &limits->interim_hold, 250);
+    fill_number(filling, "interim_hold", &limits->interim_hold, 1000);
     fill_number(filling, "memory", &limits->memory, 1024);
 }
 

@@ -210,7 +210,7 @@ const struct config_range *config_range_of(const char *path)
         {"limits", "connections_per_source", {1, 1000000}},
         {"limits", "login_timeout", {1000, 3600000}},
         {"limits", "sessions_per_connection", {1, 65535}},
-        {"limits", "interim_hold", {0, 1000}},
+        {"limits", "interim_hold", {0, 10000}},
         {"limits", "memory", {16, 1048576}},
         {"workers", "workers", {0, 256}},
     };

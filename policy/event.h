@@ -52,7 +52,6 @@ enum event_kind {
     EVENT_PROTOCOL_ERROR,         /* malformed message or sequence */
     EVENT_LIMIT_REACHED,
     EVENT_UPSTREAM_FORGED, /* interim response or break that belongs to nothing */
-    EVENT_CREDENTIALS_RELOADED,
     EVENT_KIND_COUNT
 };
 

@@ -94,8 +94,6 @@ static const struct event_description descriptions[EVENT_KIND_COUNT] = {
     [EVENT_UPSTREAM_FORGED] = {"upstream_forged", SEVERITY_ERROR, 0, NULL,
                                "An unsigned message from a file server belongs to nothing that was "
                                "asked or opened."},
-    [EVENT_CREDENTIALS_RELOADED] = {"credentials_reloaded", SEVERITY_NOTICE, 0, NULL,
-                                    "The credentials file was read again."},
 };
 
 static const char *const field_names[FIELD_COUNT] = {

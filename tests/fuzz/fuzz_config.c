@@ -71,7 +71,7 @@ static void check_complete(const struct config *config)
         check(upstream->server_name[0] && upstream->connect_timeout >= 100);
     }
     check(config->credentials && config->netbios_name[0] && config->dns_domain);
-    check(config->limits.interim_hold <= 1000);
+    check(config->limits.interim_hold <= 10000);
     check(config->audit.file || config->audit.syslog);
 }
 

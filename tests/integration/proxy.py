@@ -115,6 +115,8 @@ class Proxy:
                    "users": {role: str(uid) for role, uid in UIDS.items()},
                    "workers": self.workers, "netbios_name": "PROXY", "dns_name": "proxy.test"}
         options.update(self.extra)
+        # The peers here take an interim response at once, and many tests wait for one.
+        options["limits"] = {"interim_hold": 50, **options.get("limits", {})}
         with open(self._path("proxy.yaml"), "w", encoding="utf-8") as file:
             for key, value in options.items():
                 file.write(f"{key}: {json.dumps(value)}\n")

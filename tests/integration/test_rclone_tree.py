@@ -1,9 +1,10 @@
 """rclone copies a tree to the file server and back, again and again.
 
-Its go-smb2 breaks the connection at an unsigned interim response; straight at smbd it fails in most
-runs when signing is required. Behind the proxy, which holds such responses back, it must not fail at all. How long they have
-to be held back depends on how fast the file server is: here it shares two cores with everything else,
-so it is raised, as proxy.yaml advises where go-smb2 still breaks.
+Its go-smb2 breaks the connection at an unsigned interim response: straight at an smbd that requires
+signing it fails in every run. Behind the proxy, which holds such responses back, it must not fail at
+all. How long they have to be held back depends on how fast the file server is; here it shares its
+processors with everything else, so the hold is raised, as proxy.yaml advises where go-smb2 still
+breaks.
 
 COUNTERSIGN_LONG=1 makes it 20 runs instead of 3.
 """

@@ -67,7 +67,7 @@ static void test_defaults(void **state)
     assert_int_equal(config->limits.connections_per_source, 512);
     assert_int_equal(config->limits.login_timeout, 60000);
     assert_int_equal(config->limits.sessions_per_connection, 256);
-    assert_int_equal(config->limits.interim_hold, 250);
+    assert_int_equal(config->limits.interim_hold, 1000);
     assert_int_equal(config->limits.memory, 1024);
     assert_int_equal(config->workers, 0);
     assert_string_equal(config->netbios_domain, "WORKGROUP");

@@ -305,14 +305,14 @@ static void test_encryption(void **state)
          "listeners[0].encryption: is required, which max_dialect 2.1 cannot do"},
         {LISTENER UPSTREAM "  encryption: required\n  max_dialect: 2.0.2\n" CREDENTIALS, 8,
          "upstreams[0].encryption: is required, which max_dialect 2.0.2 cannot do"},
-        {LEAST "limits:\n  interim_hold: 1001\n", 10,
-         "limits.interim_hold: must be a whole number from 0 to 1000, not \"1001\""},
+        {LEAST "limits:\n  interim_hold: 10001\n", 10,
+         "limits.interim_hold: must be a whole number from 0 to 10000, not \"10001\""},
         {LEAST "limits:\n  interim_hold: 50 ms\n", 10, "limits.interim_hold: must be a whole"},
         {LEAST "limits:\n  interim_hold: -1\n", 10, "limits.interim_hold: must be a whole"},
     };
     (void)state;
     ASSERT_REFUSED(refused);
-    config_free(parse(LEAST "limits: {interim_hold: 1000}\n"));
+    config_free(parse(LEAST "limits: {interim_hold: 10000}\n"));
 }
 
 static void test_encrypted_shares(void **state)
