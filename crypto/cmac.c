@@ -19,8 +19,10 @@ struct cmac {
     EVP_CIPHER_CTX *cbc;
     uint8_t whole_mask[BLOCK_SIZE];   /* K1: for a last block that is full */
     uint8_t partial_mask[BLOCK_SIZE]; /* K2: for one that was padded */
-    uint8_t scratch[SCRATCH_SIZE];
 };
+
+/* One for all keys: in each it would be most of what an idle session takes. */
+static _Thread_local uint8_t scratch[SCRATCH_SIZE];
 
 static const uint8_t zero_block[BLOCK_SIZE];
 
@@ -41,7 +43,7 @@ static bool absorb(struct cmac *cmac, struct span blocks)
         size_t left = reader_left(&reader);
         int written = 0;
         if (!read_span(&reader, left < SCRATCH_SIZE ? left : SCRATCH_SIZE, &chunk) ||
-            EVP_EncryptUpdate(cmac->cbc, cmac->scratch, &written, chunk.at, (int)chunk.size) != 1 ||
+            EVP_EncryptUpdate(cmac->cbc, scratch, &written, chunk.at, (int)chunk.size) != 1 ||
             (size_t)written != chunk.size)
             return false;
     }
