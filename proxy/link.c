@@ -161,7 +161,7 @@ static void on_hold_timer(evutil_socket_t fd, short what, void *context)
     struct link *link = context;
     (void)fd;
     (void)what;
-    response_release_interims(link);
+    interim_release(link);
     link_settle(link);
 }
 

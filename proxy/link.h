@@ -222,9 +222,12 @@ void request_frame(struct link *link, struct frame *frame);
 /* Tries a held frame again. */
 void request_retry(struct link *link);
 void response_frame(struct link *link, struct frame *frame);
-/* Passes on held interim responses whose time has come; arms the timer for the next. */
-void response_release_interims(struct link *link);
 
+/* ---- interim.c ---- */
+/* Holds back the interim response to a request for a moment. */
+void interim_take(struct link *link, struct pending *pending, uint64_t async_id);
+/* Passes on those whose time has come; arms the timer for the next. */
+void interim_release(struct link *link);
 /* ---- seal.c: opening and closing messages ---- */
 
 /* Decrypts a frame in place when it is a TRANSFORM of one of the link's sessions, which is then
