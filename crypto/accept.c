@@ -47,6 +47,21 @@ const char *refusal_name(enum refusal refusal)
         [REFUSAL_TARGET_NAME_MISSING] = "target_name_missing",
         [REFUSAL_STALE] = "stale",
         [REFUSAL_CHANNEL_BINDINGS] = "channel_bindings",
+        [REFUSAL_NTLM] = "ntlm",
+        [REFUSAL_DOMAIN_UNAVAILABLE] = "domain_unavailable",
+        [REFUSAL_DOMAIN] = "domain",
+        [REFUSAL_KEYTAB] = "keytab",
+        [REFUSAL_TICKET_KEY] = "ticket_key",
+        [REFUSAL_TICKET_SERVICE] = "ticket_service",
+        [REFUSAL_TICKET_EXPIRED] = "ticket_expired",
+        [REFUSAL_CLOCK_SKEW] = "clock_skew",
+        [REFUSAL_REPLAY] = "replay",
+        [REFUSAL_ENCRYPTION_TYPE] = "encryption_type",
+        [REFUSAL_KERBEROS] = "kerberos",
+        [REFUSAL_KDC_UNREACHABLE] = "kdc_unreachable",
+        [REFUSAL_NOT_DELEGATED] = "not_delegated",
+        [REFUSAL_SERVICE_KEY] = "service_key",
+        [REFUSAL_TARGET_UNKNOWN] = "target_unknown",
         [REFUSAL_INTERNAL] = "internal",
     };
     return (unsigned)refusal < REFUSAL_COUNT ? names[refusal] : "unknown";
@@ -178,8 +193,7 @@ static enum refusal exchange_mics(struct acceptor *acceptor, struct span theirs,
 }
 
 static enum step take_authenticate(struct acceptor *acceptor, const struct spnego_response *token,
-                                   nt_hash_lookup *lookup, void *lookup_context,
-                                   struct writer *reply)
+                                   const struct accept_backend *backend, struct writer *reply)
 {
     uint8_t mic[NTLM_MAC_SIZE];
     size_t mic_size;
@@ -188,8 +202,8 @@ static enum step take_authenticate(struct acceptor *acceptor, const struct spneg
         return refuse(acceptor, REFUSAL_MALFORMED);
     if (type == NTLM_NEGOTIATE)
         return refuse(acceptor, REFUSAL_OUT_OF_ORDER);
-    enum refusal refusal = ntlm_accept_authenticate(&acceptor->ntlm, token->token, lookup,
-                                                    lookup_context, &acceptor->identity);
+    enum refusal refusal =
+        ntlm_accept_authenticate(&acceptor->ntlm, token->token, backend, &acceptor->identity);
     if (refusal == REFUSAL_NONE)
         refusal = exchange_mics(acceptor, token->mic, mic, &mic_size);
     if (refusal != REFUSAL_NONE)
@@ -198,8 +212,8 @@ static enum step take_authenticate(struct acceptor *acceptor, const struct spneg
     return reply_with(acceptor, &response, ACCEPT_DONE, reply);
 }
 
-enum step acceptor_step(struct acceptor *acceptor, struct span token, nt_hash_lookup *lookup,
-                        void *lookup_context, struct writer *reply)
+enum step acceptor_step(struct acceptor *acceptor, struct span token,
+                        const struct accept_backend *backend, struct writer *reply)
 {
     struct spnego_response response;
     if (acceptor->state == ACCEPT_DONE || acceptor->state == ACCEPT_REFUSED)
@@ -212,7 +226,7 @@ enum step acceptor_step(struct acceptor *acceptor, struct span token, nt_hash_lo
         return refuse(acceptor, REFUSAL_MALFORMED);
     if (acceptor->state == ACCEPT_SELECTED)
         return take_negotiate(acceptor, response.token, true, reply);
-    return take_authenticate(acceptor, &response, lookup, lookup_context, reply);
+    return take_authenticate(acceptor, &response, backend, reply);
 }
 
 enum refusal acceptor_refusal(const struct acceptor *acceptor)

@@ -35,6 +35,14 @@ struct accept_policy {
     const char *dns_name;
     const char *dns_domain;
     unsigned challenge_lifetime_s; /* an AUTHENTICATE later than this is refused; 60 by default */
+    bool refuse_ntlm;              /* Kerberos only */
+    /* Kerberos, when `keytab` is not NULL: a path, read anew for each ticket. */
+    const char *keytab;
+    /* The services that tickets may be for, without realm ("cifs/files.example.com"), compared
+     * without case; none: `cifs` at any of our names. */
+    const char *const *services;
+    size_t services_count;
+    bool allow_rc4; /* tickets and session keys of encryption types other than AES */
 };
 
 /* Why an attempt was refused. Each has a name for the log and is one kind of event. */
@@ -56,7 +64,22 @@ enum refusal {
     REFUSAL_TARGET_NAME_MISSING, /* required by policy */
     REFUSAL_STALE,               /* challenge older than its lifetime, or timestamp not ours */
     REFUSAL_CHANNEL_BINDINGS,    /* bindings to a TLS channel: SMB has none; a relay */
-    REFUSAL_INTERNAL,            /* memory, or OpenSSL */
+    REFUSAL_NTLM,                /* NTLM where Kerberos alone is taken */
+    REFUSAL_DOMAIN_UNAVAILABLE,  /* no domain controller, or no winbind, to ask */
+    REFUSAL_DOMAIN,              /* the domain controller said no: its status tells why */
+    REFUSAL_KEYTAB,          /* the keytab cannot be read, or has no key at all for the ticket */
+    REFUSAL_TICKET_KEY,      /* no key of the ticket's version, or it does not decrypt */
+    REFUSAL_TICKET_SERVICE,  /* a ticket for another service than ours */
+    REFUSAL_TICKET_EXPIRED,  /* or not valid yet */
+    REFUSAL_CLOCK_SKEW,      /* the client's clock and ours differ too much */
+    REFUSAL_REPLAY,          /* this AP-REQ has been seen before */
+    REFUSAL_ENCRYPTION_TYPE, /* RC4 or DES, which policy does not take */
+    REFUSAL_KERBEROS,        /* anything else that libkrb5 found wrong */
+    REFUSAL_KDC_UNREACHABLE, /* upstream: no KDC answers */
+    REFUSAL_NOT_DELEGATED,   /* upstream: the KDC does not let us act for this user there */
+    REFUSAL_SERVICE_KEY,     /* upstream: our own account's key is missing or wrong */
+    REFUSAL_TARGET_UNKNOWN,  /* upstream: the KDC does not know the file server's name */
+    REFUSAL_INTERNAL,        /* memory, or OpenSSL */
     REFUSAL_COUNT
 };
 
@@ -76,6 +99,19 @@ enum step {
 typedef bool nt_hash_lookup(void *context, const char *user, const char *domain,
                             uint8_t hash[NT_HASH_SIZE]);
 
+struct domain;
+struct groups;
+struct replays;
+
+/* What an acceptor asks while it takes a step; lent for that step. */
+struct accept_backend {
+    nt_hash_lookup *lookup;
+    void *lookup_context;
+    const struct domain *domain; /* NULL: there is no domain to ask (crypto/domain.h) */
+    const struct groups *groups; /* NULL: none are named (crypto/groups.h) */
+    struct replays *replays;     /* NULL: no Kerberos (crypto/kerberos_replay.h) */
+};
+
 struct acceptor;
 
 /* NULL when out of memory. acceptor_free() wipes every key; NULL is allowed. */
@@ -87,8 +123,8 @@ void acceptor_free(struct acceptor *acceptor);
  * enough; nothing may be written). After STEP_DONE or STEP_REFUSED no further step is taken: it
  * answers STEP_REFUSED with REFUSAL_OUT_OF_ORDER.
  */
-enum step acceptor_step(struct acceptor *acceptor, struct span token, nt_hash_lookup *lookup,
-                        void *lookup_context, struct writer *reply);
+enum step acceptor_step(struct acceptor *acceptor, struct span token,
+                        const struct accept_backend *backend, struct writer *reply);
 
 /* After STEP_REFUSED: why. */
 enum refusal acceptor_refusal(const struct acceptor *acceptor);

@@ -12,8 +12,13 @@ const char *mechanism_name(enum mechanism mechanism)
     return "none";
 }
 
+bool identity_in_group(const struct identity *identity, unsigned group)
+{
+    return group < IDENTITY_GROUPS_MAX && identity->groups[group / 8] >> group % 8 & 1;
+}
+
 bool identity_same(const struct identity *a, const struct identity *b)
 {
     return a->mechanism == b->mechanism && text_same_name(a->user, b->user) &&
-           text_same_name(a->domain, b->domain);
+           text_same_name(a->domain, b->domain) && text_same_name(a->principal, b->principal);
 }

@@ -5,9 +5,11 @@
 #define COUNTERSIGN_CRYPTO_IDENTITY_H
 
 #include <stdbool.h>
+#include <stdint.h>
 
-/* Sizes in bytes of UTF-8 text with its NUL. Longer names are refused, never cut. */
-enum { IDENTITY_NAME_MAX = 512, IDENTITY_TARGET_MAX = 1024 };
+/* Sizes in bytes of UTF-8 text with its NUL. Longer names are refused, never cut. Of groups, only
+ * those count that the configuration names: so many at most. */
+enum { IDENTITY_NAME_MAX = 512, IDENTITY_TARGET_MAX = 1024, IDENTITY_GROUPS_MAX = 256 };
 
 enum mechanism {
     MECHANISM_NONE,
@@ -15,15 +17,34 @@ enum mechanism {
     MECHANISM_KERBEROS,
 };
 
+/* Who vouches for the name. */
+enum authority {
+    AUTHORITY_NONE,
+    AUTHORITY_LOCAL,    /* the credentials file */
+    AUTHORITY_DOMAIN,   /* a domain controller, through winbind */
+    AUTHORITY_KERBEROS, /* a KDC, by a ticket */
+};
+
 struct identity {
     enum mechanism mechanism;
-    char user[IDENTITY_NAME_MAX];          /* as the client spelled it */
-    char domain[IDENTITY_NAME_MAX];        /* as the client spelled it; may be empty */
+    enum authority authority;
+    char user[IDENTITY_NAME_MAX];   /* NTLM: as the client spelled it; Kerberos: the principal's
+                                       name without its realm */
+    char domain[IDENTITY_NAME_MAX]; /* NTLM: as the client spelled it, may be empty; Kerberos: the
+                                       NetBIOS domain of the PAC, or the realm when there is none */
+    char principal[IDENTITY_NAME_MAX];     /* Kerberos: "alice@EXAMPLE.COM"; else empty */
     char workstation[IDENTITY_NAME_MAX];   /* NTLM's, which proves nothing; may be empty */
     char target_name[IDENTITY_TARGET_MAX]; /* the SPN the client meant; empty when it gave none */
     bool spnego;                           /* wrapped in SPNEGO, not raw NTLMSSP */
     bool mic_present;                      /* NTLM: a MIC was announced and right */
+    bool mutual; /* Kerberos: the client asked for mutual authentication */
+    int64_t
+        expires; /* seconds since 1970 UTC: when the proof runs out (the ticket's end); 0: never */
+    uint8_t groups[IDENTITY_GROUPS_MAX / 8]; /* bit n: member of the n-th group of the settings */
 };
+
+/* Member of the group number `group` of the settings; false for numbers beyond. */
+bool identity_in_group(const struct identity *identity, unsigned group);
 
 /* "ntlm", "kerberos" or "none". */
 const char *mechanism_name(enum mechanism mechanism);

@@ -24,6 +24,9 @@ const char *login_kind_name(enum login_kind kind)
     switch (kind) {
     case LOGIN_SAME: return "same";
     case LOGIN_MAPPED: return "mapped";
+    case LOGIN_TICKET: return "ticket";
+    case LOGIN_DELEGATE: return "delegate";
+    case LOGIN_TRANSITION: return "transition";
     }
     return "unknown";
 }

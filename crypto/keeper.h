@@ -11,10 +11,16 @@
 
 #include "crypto/accept.h"
 
-enum login_kind { LOGIN_SAME, LOGIN_MAPPED };
+enum login_kind {
+    LOGIN_SAME,       /* NTLMv2 as the same user */
+    LOGIN_MAPPED,     /* NTLMv2 or Kerberos as the mapped account */
+    LOGIN_TICKET,     /* the client's own ticket, with a fresh authenticator */
+    LOGIN_DELEGATE,   /* S4U2Proxy with the client's ticket as evidence */
+    LOGIN_TRANSITION, /* S4U2Self, then S4U2Proxy */
+};
 enum { KEEPER_HANDLE_SIZE = 16, KEEPER_LOGINS_MAX = 5, KEEPER_ATTEMPTS_MAX = 4096 };
 
-/* "same", "mapped". */
+/* "same", "mapped", "ticket", "delegate", "transition". */
 const char *login_kind_name(enum login_kind kind);
 
 struct keeper_listener {
@@ -29,6 +35,11 @@ struct keeper_upstream {
                                                   credential for the identity, not when that
                                                   credential was refused */
     size_t logins_count;
+    /* For `delegate` and `transition`: our own account, a full principal
+     * ("cifs/files.example.com@EXAMPLE.COM"), and the keytab with its key; NULL when neither is
+     * used. `delegate` needs it to be the service that the client's ticket is for. */
+    const char *service;
+    const char *keytab;
 };
 
 /* Plain data made from the configuration; listeners and upstreams are named by index in messages.
@@ -38,8 +49,15 @@ struct keeper_settings {
     size_t listeners_count;
     const struct keeper_upstream *upstreams;
     size_t upstreams_count;
-    const char *credentials; /* path */
-    unsigned threads;        /* of the pool; at least 1 */
+    const char *credentials; /* path; NULL: there is none */
+    unsigned threads;        /* of the pool for what does not leave the machine; at least 1 */
+    unsigned
+        remote_threads; /* of the pool for what asks a KDC or a domain controller; at least 1 */
+    bool winbind;       /* NTLM of domain users goes to winbind */
+    /* The groups that policy names, as it spells them: "CORP\\finance", "finance" (of the
+     * credentials file) or a SID "S-1-5-…"; at most IDENTITY_GROUPS_MAX. */
+    const char *const *groups;
+    size_t groups_count;
 };
 
 /*

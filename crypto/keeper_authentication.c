@@ -37,7 +37,8 @@ static void accept_step(struct authentication *authentication)
         result->reason = KEEPER_REASON_INTERNAL;
         return;
     }
-    result->step = acceptor_step(acceptor, token, look_up, authentication, &result->reply);
+    const struct accept_backend backend = {.lookup = look_up, .lookup_context = authentication};
+    result->step = acceptor_step(acceptor, token, &backend, &result->reply);
     if (result->step == STEP_REFUSED)
         result->refusal = acceptor_refusal(acceptor);
     if (result->step != STEP_CONTINUE)
@@ -95,6 +96,9 @@ MUST_USE static bool find_account(const struct authentication *authentication,
     case LOGIN_MAPPED:
         return credentials_find_mapped(authentication->credentials, identity->user,
                                        identity->domain, account);
+    case LOGIN_TICKET:
+    case LOGIN_DELEGATE:
+    case LOGIN_TRANSITION: break;
     }
     return false;
 }

@@ -7,6 +7,7 @@
 enum {
     CLIENT_TEXT_MAX = 128,
     LOGIN_TEXT_MAX = 16,
+    REASON_TEXT_MAX = 64,
     ACCOUNT_TEXT_MAX = 2 * IDENTITY_NAME_MAX,
 };
 
@@ -93,24 +94,36 @@ MUST_USE static bool take_key(bool taken, struct session_key *key)
 static void write_identity(struct writer *writer, const struct identity *identity)
 {
     write_u8(writer, (uint8_t)identity->mechanism);
+    write_u8(writer, (uint8_t)identity->authority);
     write_u8(writer, identity->spnego);
     write_u8(writer, identity->mic_present);
+    write_u8(writer, identity->mutual);
+    write_le64(writer, (uint64_t)identity->expires);
+    write_bytes(writer, identity->groups, sizeof identity->groups);
     write_text(writer, identity->user, sizeof identity->user);
     write_text(writer, identity->domain, sizeof identity->domain);
+    write_text(writer, identity->principal, sizeof identity->principal);
     write_text(writer, identity->workstation, sizeof identity->workstation);
     write_text(writer, identity->target_name, sizeof identity->target_name);
 }
 
 MUST_USE static bool read_identity(struct reader *reader, struct identity *identity)
 {
-    uint8_t mechanism;
+    uint8_t mechanism, authority;
+    uint64_t expires;
     *identity = (struct identity){0};
     if (!read_u8(reader, &mechanism) || mechanism > MECHANISM_KERBEROS ||
-        !read_bool(reader, &identity->spnego) || !read_bool(reader, &identity->mic_present))
+        !read_u8(reader, &authority) || authority > AUTHORITY_KERBEROS ||
+        !read_bool(reader, &identity->spnego) || !read_bool(reader, &identity->mic_present) ||
+        !read_bool(reader, &identity->mutual) || !read_le64(reader, &expires) ||
+        expires > INT64_MAX || !read_copy(reader, identity->groups, sizeof identity->groups))
         return false;
     identity->mechanism = mechanism;
+    identity->authority = authority;
+    identity->expires = (int64_t)expires;
     return read_text(reader, identity->user, sizeof identity->user) &&
            read_text(reader, identity->domain, sizeof identity->domain) &&
+           read_text(reader, identity->principal, sizeof identity->principal) &&
            read_text(reader, identity->workstation, sizeof identity->workstation) &&
            read_text(reader, identity->target_name, sizeof identity->target_name);
 }
@@ -192,6 +205,17 @@ bool keeper_forget_read(struct span body, struct keeper_forget *message)
            reader_left(&reader) == 0;
 }
 
+void keeper_release_write(struct writer *writer, const struct keeper_release *message)
+{
+    write_bytes(writer, message->handle, sizeof message->handle);
+}
+
+bool keeper_release_read(struct span body, struct keeper_release *message)
+{
+    struct reader reader = reader_over_span(body);
+    return read_copy(&reader, message->handle, sizeof message->handle) && reader_left(&reader) == 0;
+}
+
 void keeper_continue_write(struct writer *writer, const struct keeper_continue *message)
 {
     write_le64(writer, message->attempt);
@@ -200,6 +224,7 @@ void keeper_continue_write(struct writer *writer, const struct keeper_continue *
     write_blob(writer, message->login, LOGIN_TEXT_MAX);
     write_blob(writer, message->account, ACCOUNT_TEXT_MAX);
     write_u8(writer, message->fell_back);
+    write_blob(writer, message->fallback, REASON_TEXT_MAX);
 }
 
 bool keeper_continue_read(struct span body, struct keeper_continue *message)
@@ -209,7 +234,8 @@ bool keeper_continue_read(struct span body, struct keeper_continue *message)
         read_le64(&reader, &message->attempt) && read_blob(&reader, &message->token, TOKEN_MAX) &&
         read_key(&reader, &message->key) && read_blob(&reader, &message->login, LOGIN_TEXT_MAX) &&
         read_blob(&reader, &message->account, ACCOUNT_TEXT_MAX) &&
-        read_bool(&reader, &message->fell_back) && reader_left(&reader) == 0;
+        read_bool(&reader, &message->fell_back) &&
+        read_blob(&reader, &message->fallback, REASON_TEXT_MAX) && reader_left(&reader) == 0;
     return take_key(taken, &message->key);
 }
 
@@ -237,13 +263,19 @@ void keeper_logged_in_write(struct writer *writer, const struct keeper_logged_in
 {
     write_le64(writer, message->attempt);
     write_key(writer, &message->key);
+    write_bytes(writer, message->renewal, sizeof message->renewal);
+    write_le64(writer, (uint64_t)message->expires);
 }
 
 bool keeper_logged_in_read(struct span body, struct keeper_logged_in *message)
 {
     struct reader reader = reader_over_span(body);
+    uint64_t expires = 0;
     bool taken = read_le64(&reader, &message->attempt) && read_key(&reader, &message->key) &&
-                 message->key.size > 0 && reader_left(&reader) == 0;
+                 message->key.size > 0 &&
+                 read_copy(&reader, message->renewal, sizeof message->renewal) &&
+                 read_le64(&reader, &expires) && expires <= INT64_MAX && reader_left(&reader) == 0;
+    message->expires = (int64_t)expires;
     return take_key(taken, &message->key);
 }
 
@@ -252,6 +284,7 @@ void keeper_refused_write(struct writer *writer, const struct keeper_refused *me
     write_le64(writer, message->attempt);
     write_u8(writer, (uint8_t)message->reason);
     write_u8(writer, (uint8_t)message->refusal);
+    write_le32(writer, message->status);
     write_identity(writer, &message->identity);
 }
 
@@ -260,7 +293,8 @@ bool keeper_refused_read(struct span body, struct keeper_refused *message)
     struct reader reader = reader_over_span(body);
     uint8_t reason, refusal;
     if (!read_le64(&reader, &message->attempt) || !read_u8(&reader, &reason) ||
-        reason > KEEPER_REASON_INTERNAL || !read_u8(&reader, &refusal) || refusal >= REFUSAL_COUNT)
+        reason > KEEPER_REASON_INTERNAL || !read_u8(&reader, &refusal) ||
+        refusal >= REFUSAL_COUNT || !read_le32(&reader, &message->status))
         return false;
     message->reason = reason;
     message->refusal = refusal;

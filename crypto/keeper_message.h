@@ -16,10 +16,11 @@ enum keeper_message {
     CONTROL_READY = 4,  /* child → supervisor: start-up done */
 
     /* worker → keeper */
-    KEEPER_ACCEPT = 16, /* struct keeper_accept: a client's token for an attempt */
-    KEEPER_LOGIN = 17,  /* struct keeper_login: start the upstream login of a proven identity */
-    KEEPER_STEP = 18,   /* struct keeper_step: the file server's token */
-    KEEPER_FORGET = 19, /* struct keeper_forget: the attempt or login is abandoned */
+    KEEPER_ACCEPT = 16,  /* struct keeper_accept: a client's token for an attempt */
+    KEEPER_LOGIN = 17,   /* struct keeper_login: start the upstream login of a proven identity */
+    KEEPER_STEP = 18,    /* struct keeper_step: the file server's token */
+    KEEPER_FORGET = 19,  /* struct keeper_forget: the attempt or login is abandoned */
+    KEEPER_RELEASE = 20, /* struct keeper_release: a renewal handle is not needed any more */
 
     /* keeper → worker; one for each ACCEPT, LOGIN or STEP */
     KEEPER_CONTINUE = 32, /* struct keeper_continue: send this token to the client or file server */
@@ -76,7 +77,9 @@ struct keeper_continue {
     struct session_key key;
     struct span login;   /* upstream only: "same", "mapped" */
     struct span account; /* upstream only: DOMAIN\user it logs in as */
-    bool fell_back;      /* upstream only: an earlier login of the list had no credential */
+    bool fell_back;      /* upstream only: an earlier login of the list could not be used */
+    struct span
+        fallback; /* why, a stable word ("no_credential", or a refusal's name); else empty */
 };
 
 struct keeper_proven {
@@ -87,9 +90,18 @@ struct keeper_proven {
     struct identity identity;
 };
 
+/* `renewal`: a handle for one later login of the same identity to the same file server, to renew
+ * this session before `expires`; all zeros when only the client itself can renew it (`ticket`). It
+ * lives until it is used, released, or the identity's own proof has run out. */
 struct keeper_logged_in {
     uint64_t attempt;
     struct session_key key;
+    uint8_t renewal[KEEPER_HANDLE_SIZE];
+    int64_t expires; /* seconds since 1970 UTC: when what was shown upstream runs out; 0: never */
+};
+
+struct keeper_release {
+    uint8_t handle[KEEPER_HANDLE_SIZE];
 };
 
 /* Why a request was refused: a refusal of the authentication itself, or one of the keeper's own. */
@@ -108,6 +120,7 @@ struct keeper_refused {
     uint64_t attempt;
     enum keeper_reason reason;
     enum refusal refusal;
+    uint32_t status;          /* the NT status of a domain controller (REFUSAL_DOMAIN); else 0 */
     struct identity identity; /* as claimed; may be empty */
 };
 
@@ -122,6 +135,8 @@ void keeper_step_write(struct writer *writer, const struct keeper_step *message)
 MUST_USE bool keeper_step_read(struct span body, struct keeper_step *message);
 void keeper_forget_write(struct writer *writer, const struct keeper_forget *message);
 MUST_USE bool keeper_forget_read(struct span body, struct keeper_forget *message);
+void keeper_release_write(struct writer *writer, const struct keeper_release *message);
+MUST_USE bool keeper_release_read(struct span body, struct keeper_release *message);
 void keeper_continue_write(struct writer *writer, const struct keeper_continue *message);
 MUST_USE bool keeper_continue_read(struct span body, struct keeper_continue *message);
 void keeper_proven_write(struct writer *writer, const struct keeper_proven *message);

@@ -58,7 +58,7 @@ bool reply_proven(struct channel *channel, uint64_t attempt,
 bool reply_logged_in(struct channel *channel, uint64_t attempt,
                      const struct authentication *authentication)
 {
-    uint8_t buffer[sizeof(uint64_t) + sizeof(uint32_t) + SESSION_KEY_MAX];
+    uint8_t buffer[64 + SESSION_KEY_MAX];
     struct writer writer = writer_over(buffer, sizeof buffer);
     struct keeper_logged_in message = {.attempt = attempt, .key = authentication->result.key};
     keeper_logged_in_write(&writer, &message);

@@ -129,13 +129,14 @@ static enum refusal check_flags(const struct ntlm_accept *accept, uint32_t grant
 /* An unknown account takes the same way with a hash that nobody has, so that neither the answer nor
  * the time it takes tells whether there is one. */
 static enum refusal check_proof(const struct ntlm_answer *answer, const struct identity *identity,
-                                const struct ntlm_challenge *challenge, nt_hash_lookup *lookup,
-                                void *lookup_context, uint8_t base_key[NTLM_KEY_SIZE])
+                                const struct ntlm_challenge *challenge,
+                                const struct accept_backend *backend,
+                                uint8_t base_key[NTLM_KEY_SIZE])
 {
     uint8_t hash[NT_HASH_SIZE], found[NT_HASH_SIZE] = {0}, owf[NTLM_KEY_SIZE];
     uint8_t proof[NTLM_PROOF_SIZE] = {0};
     bool good = RAND_bytes(hash, sizeof hash) == 1;
-    bool known = lookup(lookup_context, identity->user, identity->domain, found);
+    bool known = backend->lookup(backend->lookup_context, identity->user, identity->domain, found);
     if (known)
         memcpy(hash, found, sizeof hash);
     good = good && ntlm_owf_v2(hash, identity->user, answer->message.domain, owf) &&
@@ -255,7 +256,7 @@ static enum refusal check_proven(struct ntlm_accept *accept, const struct ntlm_c
 }
 
 enum refusal ntlm_accept_authenticate(struct ntlm_accept *accept, struct span message,
-                                      nt_hash_lookup *lookup, void *lookup_context,
+                                      const struct accept_backend *backend,
                                       struct identity *identity)
 {
     struct ntlm_challenge challenge;
@@ -273,11 +274,13 @@ enum refusal ntlm_accept_authenticate(struct ntlm_accept *accept, struct span me
         refusal = REFUSAL_STALE;
     if (refusal != REFUSAL_NONE)
         return refusal;
-    refusal = check_proof(&answer, identity, &challenge, lookup, lookup_context, base_key);
+    refusal = check_proof(&answer, identity, &challenge, backend, base_key);
     if (refusal == REFUSAL_NONE)
         refusal = check_proven(accept, &challenge, &answer, message, base_key, identity);
     OPENSSL_cleanse(base_key, sizeof base_key);
-    if (refusal != REFUSAL_NONE)
+    if (refusal == REFUSAL_NONE)
+        identity->authority = AUTHORITY_LOCAL;
+    else
         ntlm_accept_wipe(accept);
     return refusal;
 }

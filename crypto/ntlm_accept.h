@@ -37,7 +37,7 @@ enum refusal ntlm_accept_negotiate(struct ntlm_accept *accept, struct span negot
  * when refused.
  */
 enum refusal ntlm_accept_authenticate(struct ntlm_accept *accept, struct span message,
-                                      nt_hash_lookup *lookup, void *lookup_context,
+                                      const struct accept_backend *backend,
                                       struct identity *identity);
 
 #endif

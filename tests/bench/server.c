@@ -139,7 +139,8 @@ static bool answer_session_setup(struct connection *connection, const struct smb
         (!connection->acceptor && !begin_login(connection)) ||
         !preauth_add(&connection->preauth, bytes))
         return false;
-    enum step step = acceptor_step(connection->acceptor, body.token, find_user, NULL, &reply);
+    static const struct accept_backend backend = {.lookup = find_user};
+    enum step step = acceptor_step(connection->acceptor, body.token, &backend, &reply);
     bool done = step == STEP_DONE;
     if (step == STEP_REFUSED || (done && !end_login(connection)))
         return false;

@@ -70,9 +70,10 @@ static void with_acceptor(struct span input)
     unsigned lookups = 0;
     bool ended = false;
     must(acceptor != NULL);
+    const struct accept_backend backend = {.lookup = find, .lookup_context = &lookups};
     for (int i = 0; i < STEPS_MAX && next_token(&reader, &token); i++) {
         struct writer writer = writer_over(buffer, TOKEN_MAX);
-        enum step step = acceptor_step(acceptor, token, find, &lookups, &writer);
+        enum step step = acceptor_step(acceptor, token, &backend, &writer);
         must(step != STEP_DONE && (step == STEP_REFUSED || !ended));
         must((step == STEP_REFUSED) == (acceptor_refusal(acceptor) != REFUSAL_NONE));
         must(writer_done(&writer) && (step != STEP_REFUSED || writer_size(&writer) == 0));

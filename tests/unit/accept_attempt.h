@@ -98,8 +98,9 @@ static inline enum step step(struct attempt *attempt, struct span token, struct 
     assert_non_null(copy);
     if (token.size)
         memcpy(&copy[1], token.at, token.size);
-    enum step step = acceptor_step(attempt->acceptor, (struct span){&copy[1], token.size}, find,
-                                   &attempt->lookup, &writer);
+    const struct accept_backend backend = {.lookup = find, .lookup_context = &attempt->lookup};
+    enum step step =
+        acceptor_step(attempt->acceptor, (struct span){&copy[1], token.size}, &backend, &writer);
     free(copy);
     *reply = writer_span(&writer);
     assert_true(writer_done(&writer));

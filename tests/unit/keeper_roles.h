@@ -184,8 +184,8 @@ static inline enum step server_step(struct harness *harness, struct played *work
     letter = expect_letter(harness, worker, KEEPER_CONTINUE);
     assert_true(keeper_continue_read(letter_body(letter), message));
     assert_true(message->attempt == attempt);
-    enum step step =
-        acceptor_step(server->acceptor, message->token, server_account, server, &writer);
+    const struct accept_backend backend = {.lookup = server_account, .lookup_context = server};
+    enum step step = acceptor_step(server->acceptor, message->token, &backend, &writer);
     server->token_size = writer_size(&writer);
     return step;
 }

@@ -244,9 +244,10 @@ static void limits(void **state)
     struct attempt *attempt = modern(NULL);
     uint8_t small[16];
     struct writer writer = writer_over(small, sizeof small);
-    assert_int_equal(acceptor_step(attempt->acceptor, peer_negotiate(&attempt->peer), find,
-                                   &attempt->lookup, &writer),
-                     STEP_REFUSED);
+    const struct accept_backend backend = {.lookup = find, .lookup_context = &attempt->lookup};
+    assert_int_equal(
+        acceptor_step(attempt->acceptor, peer_negotiate(&attempt->peer), &backend, &writer),
+        STEP_REFUSED);
     assert_int_equal(acceptor_refusal(attempt->acceptor), REFUSAL_INTERNAL);
     attempt_free(attempt);
     /* a policy without a name to give */
@@ -313,10 +314,10 @@ static enum refusal replay(const char *init_hex, const char *challenge_hex,
     memcpy(accept->challenge, challenge.token.at, challenge.token.size);
     accept->challenge_size = challenge.token.size;
     memset(identity, 0, sizeof *identity);
-    enum refusal refusal =
-        ntlm_accept_authenticate(accept, authenticate.token, find, &lookup, identity);
+    const struct accept_backend backend = {.lookup = find, .lookup_context = &lookup};
+    enum refusal refusal = ntlm_accept_authenticate(accept, authenticate.token, &backend, identity);
     memcpy(key, accept->session_key, 16);
-    assert_int_equal(ntlm_accept_authenticate(accept, authenticate.token, find, &lookup, identity),
+    assert_int_equal(ntlm_accept_authenticate(accept, authenticate.token, &backend, identity),
                      REFUSAL_OUT_OF_ORDER);
     free(accept);
     return refusal;

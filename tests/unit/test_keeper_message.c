@@ -19,6 +19,7 @@ union message {
     struct keeper_login login;
     struct keeper_step step;
     struct keeper_forget forget;
+    struct keeper_release release;
     struct keeper_continue go_on;
     struct keeper_proven proven;
     struct keeper_logged_in logged_in;
@@ -43,6 +44,7 @@ ADAPT(go_on, keeper_continue)
 ADAPT(proven, keeper_proven)
 ADAPT(logged_in, keeper_logged_in)
 ADAPT(refused, keeper_refused)
+ADAPT(release, keeper_release)
 
 struct kind {
     const char *name;
@@ -58,7 +60,12 @@ struct kind {
 #define ALICE                                                                                      \
     {                                                                                              \
         .mechanism = MECHANISM_NTLM, .user = "alice", .domain = "EXAMPLE", .workstation = "PC7",   \
-        .target_name = "cifs/files.example.com", .spnego = true, .mic_present = true               \
+        .target_name = "cifs/files.example.com", .spnego = true, .mic_present = true,              \
+        .authority = AUTHORITY_DOMAIN, .principal = "alice@EXAMPLE.COM", .mutual = true,           \
+        .expires = 1800000000, .groups = {                                                         \
+            [0] = 5,                                                                               \
+            [31] = 128                                                                             \
+        }                                                                                          \
     }
 #define KEY                                                                                        \
     {                                                                                              \
@@ -81,13 +88,15 @@ static const struct kind kinds[] = {
     {"continue",
      write_go_on,
      read_go_on,
-     {.go_on = {5, SPAN("authenticate"), KEY, SPAN("mapped"), SPAN("NAS\\alice"), true}}},
+     {.go_on = {5, SPAN("authenticate"), KEY, SPAN("mapped"), SPAN("NAS\\alice"), true,
+                SPAN("not_delegated")}}},
     {"proven", write_proven, read_proven, {.proven = {6, HANDLE, KEY, SPAN("last"), ALICE}}},
-    {"logged_in", write_logged_in, read_logged_in, {.logged_in = {8, KEY}}},
+    {"logged_in", write_logged_in, read_logged_in, {.logged_in = {8, KEY, HANDLE, 1800000001}}},
     {"refused",
      write_refused,
      read_refused,
-     {.refused = {9, KEEPER_REASON_REFUSAL, REFUSAL_MIC_WRONG, ALICE}}},
+     {.refused = {9, KEEPER_REASON_REFUSAL, REFUSAL_MIC_WRONG, 0xc0000234, ALICE}}},
+    {"release", write_release, read_release, {.release = {HANDLE}}},
 };
 enum { KINDS = sizeof kinds / sizeof kinds[0] };
 
@@ -157,6 +166,7 @@ static void test_fields_come_back(void **state)
     assert_true(kinds[5].read((struct span){buffer, written(&kinds[5], &kinds[5].message)}, &m));
     assert_true(text_is(m.go_on.token, "authenticate") && text_is(m.go_on.login, "mapped"));
     assert_true(text_is(m.go_on.account, "NAS\\alice") && m.go_on.fell_back);
+    assert_true(text_is(m.go_on.fallback, "not_delegated"));
     assert_memory_equal(&m.go_on.key, &key, sizeof key);
     assert_true(kinds[6].read((struct span){buffer, written(&kinds[6], &kinds[6].message)}, &m));
     assert_memory_equal(m.proven.handle, handle, sizeof handle);
@@ -165,7 +175,13 @@ static void test_fields_come_back(void **state)
     assert_true(kinds[8].read((struct span){buffer, written(&kinds[8], &kinds[8].message)}, &m));
     assert_int_equal(m.refused.reason, KEEPER_REASON_REFUSAL);
     assert_int_equal(m.refused.refusal, REFUSAL_MIC_WRONG);
+    assert_true(m.refused.status == 0xc0000234);
     assert_string_equal(m.refused.identity.user, "alice");
+    assert_true(kinds[7].read((struct span){buffer, written(&kinds[7], &kinds[7].message)}, &m));
+    assert_memory_equal(m.logged_in.renewal, handle, sizeof handle);
+    assert_true(m.logged_in.expires == 1800000001);
+    assert_true(kinds[9].read((struct span){buffer, written(&kinds[9], &kinds[9].message)}, &m));
+    assert_memory_equal(m.release.handle, handle, sizeof handle);
 }
 
 static void test_truncated_at_every_length(void **state)
@@ -225,15 +241,20 @@ static void test_values_out_of_range(void **state)
     expect_refused(3, 8 + 3, 0x80);    /* a length of 2 GiB */
     expect_refused(4, 8, 2);           /* neither refused nor not */
     expect_refused(5, 8 + 4 + 12, 65); /* a key longer than keys are */
-    size_t last = written(&kinds[5], &kinds[5].message) - 1;
-    expect_refused(5, last, 2); /* neither true nor false */
-    expect_refused(7, 8, 0);    /* a login without a key */
+    size_t size = written(&kinds[5], &kinds[5].message);
+    expect_refused(5, size - 4 - 13 - 1, 2); /* neither true nor false */
+    expect_refused(5, size - 4 - 13, 65);    /* a word longer than words are */
+    expect_refused(7, 8, 0);                 /* a login without a key */
     expect_refused(8, 8, KEEPER_REASON_INTERNAL + 1);
     expect_refused(8, 9, REFUSAL_COUNT);
-    expect_refused(8, 10, MECHANISM_KERBEROS + 1);
-    expect_refused(8, 11, 2);     /* spnego */
-    expect_refused(8, 12, 2);     /* mic_present */
-    expect_refused(8, 13 + 4, 0); /* a NUL inside the user's name */
+    expect_refused(8, 14, MECHANISM_KERBEROS + 1);
+    expect_refused(8, 15, AUTHORITY_KERBEROS + 1);
+    expect_refused(8, 16, 2);        /* spnego */
+    expect_refused(8, 17, 2);        /* mic_present */
+    expect_refused(8, 18, 2);        /* mutual */
+    expect_refused(8, 19 + 7, 0x80); /* expires before 1970 */
+    expect_refused(8, 59 + 4, 0);    /* a NUL inside the user's name */
+    expect_refused(7, written(&kinds[7], &kinds[7].message) - 1, 0x80);
 }
 
 /* Names of exactly the greatest length pass; one more is neither written nor read. */
@@ -255,14 +276,15 @@ static void test_longest_names(void **state)
     keeper_refused_write(&longer, &message);
     assert_false(writer_done(&longer));
 
-    /* By hand: attempt, reason, refusal, mechanism, two flags, then the user. */
+    /* By hand: attempt, reason, refusal, status, mechanism, authority, three flags, expires,
+     * groups, then the user. */
     struct writer forged = writer_over(buffer, sizeof buffer);
     write_le64(&forged, 1);
-    write_zeros(&forged, 5);
+    write_zeros(&forged, 51);
     write_le32(&forged, IDENTITY_NAME_MAX);
     for (int i = 0; i < IDENTITY_NAME_MAX; i++)
         write_u8(&forged, 'u');
-    write_zeros(&forged, 3 * sizeof(uint32_t));
+    write_zeros(&forged, 4 * sizeof(uint32_t));
     assert_true(writer_done(&forged));
     assert_false(keeper_refused_read(writer_span(&forged), &back));
 }
@@ -274,6 +296,7 @@ static void test_longest_token(void **state)
     (void)state;
     memset(message.identity.user, 'u', IDENTITY_NAME_MAX - 1);
     memset(message.identity.domain, 'd', IDENTITY_NAME_MAX - 1);
+    memset(message.identity.principal, 'p', IDENTITY_NAME_MAX - 1);
     memset(message.identity.workstation, 'w', IDENTITY_NAME_MAX - 1);
     memset(message.identity.target_name, 't', IDENTITY_TARGET_MAX - 1);
     /* The longest answer fits into a channel's longest message. */
