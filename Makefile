@@ -140,7 +140,7 @@ check-confinement: $(CONFINEMENT_TESTS)
 	tests/unit/run $(CONFINEMENT_TESTS)
 
 # A test that is skipped tests nothing: it counts as failed.
-INTEGRATION := tests/integration
+INTEGRATION := tests/integration tests/attack
 check-integration: $(PROGRAM)
 	COUNTERSIGN=$(CURDIR)/$(PROGRAM) $(PYTHON) -m pytest -q -rs -p no:cacheprovider \
 	    $(INTEGRATION) | tee $(OUT)/integration.log

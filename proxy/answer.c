@@ -1,6 +1,7 @@
 /*
  * Responses of our own to the client.
  */
+#include <stdio.h>
 #include <string.h>
 
 #include "proxy/body.h"
@@ -79,10 +80,26 @@ void answer_error(struct link *link, struct session *session, const struct smb2_
     answer_send(&answer);
 }
 
+/* A session that this link has just ended is asked for by an honest client; any other one, whether
+ * it is somebody else's or nobody's, by a client that should not know it. */
+static void report_foreign(struct link *link, const struct smb2_header *request)
+{
+    struct report report;
+    report_start(&report, EVENT_FOREIGN_SESSION, link, NULL, LEG_CLIENT, "not_of_this_connection");
+    snprintf(report.session, sizeof report.session, "0x%016llx",
+             (unsigned long long)request->session_id);
+    report.event.field[FIELD_SESSION] = report.session;
+    report.event.field[FIELD_VERDICT] = "refused";
+    report_send(link->worker, &report);
+    report_strike(link, EVENT_FOREIGN_SESSION);
+}
+
 void answer_no_session(struct link *link, const struct smb2_message *request, uint32_t status)
 {
     struct signer *signer = link_ended_signer(link, request->header.session_id);
     struct answer answer;
+    if (!signer)
+        report_foreign(link, &request->header);
     if (!answer_start(&answer, link, NULL, &request->header, status, 16))
         return;
     error_body_write(&answer.writer);

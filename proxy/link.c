@@ -120,6 +120,8 @@ static void on_ended(void *context, enum stream_end why)
         client_negotiate_refuse(link, STATUS_HOST_UNREACHABLE);
         link_end(link, END_UPSTREAM_REFUSED);
     }
+    if (!client)
+        validate_hung_up(link);
     switch (why) {
     case STREAM_CLOSED: link_end(link, client ? END_CLIENT_CLOSED : END_UPSTREAM_CLOSED); break;
     case STREAM_FAILED: link_end(link, client ? END_CLIENT_FAILED : END_UPSTREAM_FAILED); break;

@@ -285,6 +285,10 @@ bool validate_needed(const struct link *link);
 void validate_start(struct session *session, uint32_t tree_id);
 /* A credit came: sends what waited for one. */
 void validate_resume(struct link *link);
+
+/* The file server's side has closed: a validation that waits for its answer has failed, for that is
+ * how a file server says that it saw another NEGOTIATE (MS-SMB2 3.3.5.15.12). */
+void validate_hung_up(struct link *link);
 void validate_response(struct link *link, struct pending *pending, struct smb2_message *message);
 
 /* ---- cancel.c ---- */

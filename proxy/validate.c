@@ -153,6 +153,24 @@ void validate_resume(struct link *link)
     table_each(&link->sessions, resume_one, NULL);
 }
 
+static void find_unanswered(struct table_entry *entry, void *context)
+{
+    struct session *session = CONTAINER_OF(entry, struct session, by_client_id);
+    struct session **unanswered = context;
+    if (session->validate_sent && !session->validated)
+        *unanswered = session;
+}
+
+void validate_hung_up(struct link *link)
+{
+    struct session *unanswered = NULL;
+    if (link_ended(link))
+        return;
+    table_each(&link->sessions, find_unanswered, &unanswered);
+    if (unanswered)
+        mismatch(link, unanswered, LEG_UPSTREAM, "file_server_hung_up");
+}
+
 /* Answers, always signed, of servers that know no such FSCTL. */
 static bool is_tolerated(uint32_t status)
 {

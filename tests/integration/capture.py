@@ -34,6 +34,7 @@ class Connection:
 
     client: socket.socket
     server: socket.socket
+    source: str = ""  # the address that the server sees
     frames: list = field(default_factory=list)
     ended: threading.Event = field(default_factory=threading.Event)
     ended_by: str = ""  # whose end of stream came first: TO_SERVER means the client's
@@ -145,7 +146,7 @@ class Relay:
             server.settimeout(None)
             for end in (client, server):
                 end.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            connection = Connection(client, server)
+            connection = Connection(client, server, server.getsockname()[0])
             self.connections.append(connection)
             threading.Thread(target=self._serve, args=(connection,), daemon=True).start()
 

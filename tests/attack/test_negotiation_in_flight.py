@@ -1,0 +1,174 @@
+"""Somebody on either leg rewrites the negotiation, so as to get less security than both ends can do.
+
+At 3.1.1 the preauthentication hash finds it, below 3.1.1 FSCTL_VALIDATE_NEGOTIATE_INFO does. On the
+client leg what a reply was changed to is seen by the client alone: it turns away, and the proxy tells
+of a login that was abandoned.
+"""
+
+import struct
+
+import pytest
+
+import bodies
+import smb2
+from audit_log import assert_told
+from capture import TO_CLIENT, TO_SERVER
+from in_flight import Edit, cut_context, is_command, replace_dialect
+from rawclient import ALL_DIALECTS, BadResponse, Disconnected, Failed
+
+REQUEST = (TO_SERVER, is_command(smb2.NEGOTIATE, False))
+RESPONSE = (TO_CLIENT, is_command(smb2.NEGOTIATE, True))
+CIPHERS = (2, 1)  # AES-128-GCM, AES-128-CCM
+
+
+def turn_mode(bits):
+    """Turns bits of the SecurityMode of a NEGOTIATE response over."""
+    def edit(message):
+        value = struct.unpack_from("<H", message, 66)[0]
+        struct.pack_into("<H", message, 66, value ^ bits)
+    return edit
+
+
+def clear_mode(message):
+    """The server does not even sign."""
+    struct.pack_into("<H", message, 66, 0)
+
+
+def clear_request_mode(message):
+    """The client says that it cannot even sign."""
+    struct.pack_into("<H", message, 68, 0)
+
+
+def answer_with_dialect(dialect):
+    """The response names another dialect than was chosen."""
+    def edit(message):
+        struct.pack_into("<H", message, 68, dialect)
+    return edit
+
+
+def clear_capabilities(message):
+    """The response offers nothing."""
+    struct.pack_into("<I", message, 88, 0)
+
+
+def change_salt(message):
+    """One bit of the whole message that nobody looks at."""
+    message[-1] ^= 1
+
+
+UNSEEN = {
+    "signing algorithms cut out of the request": (REQUEST, cut_context(smb2.CONTEXT_SIGNING)),
+    "signing algorithm cut out of the response": (RESPONSE, cut_context(smb2.CONTEXT_SIGNING)),
+    "ciphers cut out of the request": (REQUEST, cut_context(smb2.CONTEXT_ENCRYPTION)),
+    "cipher cut out of the response": (RESPONSE, cut_context(smb2.CONTEXT_ENCRYPTION)),
+    "an older dialect taken out of the request": (REQUEST, replace_dialect(0x302, 0x300)),
+    "client's security mode cleared": (REQUEST, clear_request_mode),
+    "SIGNING_REQUIRED turned over in the response": (RESPONSE, turn_mode(smb2.SIGNING_REQUIRED)),
+    "SecurityMode cleared in the response": (RESPONSE, clear_mode),
+    "capabilities cleared in the response": (RESPONSE, clear_capabilities),
+    "one bit of padding or salt": (REQUEST, change_salt),
+}
+
+
+@pytest.mark.parametrize("attack", UNSEEN)
+def test_client_leg_at_3_1_1(rig, attack):
+    """The client's key is not ours, so the signed SUCCESS does not verify and the client goes away."""
+    (direction, wants), edit = UNSEEN[attack]
+    hook = rig.client_relay.hook = Edit(direction, wants, edit)
+    with rig.raw() as client:
+        client.negotiate(ciphers=CIPHERS)
+        with pytest.raises(BadResponse):
+            client.login()
+    hook.assert_done()
+    told = rig.proxy.wait_event("login_abandoned", user="alice")
+    assert told["client_address"] == rig.client_relay.last().source
+    assert not rig.at_server(smb2.TREE_CONNECT)
+
+
+@pytest.mark.parametrize("dialect", [0x210, 0x300, 0x302])
+def test_client_leg_brought_below_3_1_1(rig, dialect):
+    """Every newer dialect is taken out of the offer; the client's own question brings it to light."""
+    def cut(message):
+        count = struct.unpack_from("<H", message, 66)[0]
+        for index in range(count):
+            if struct.unpack_from("<H", message, 100 + 2 * index)[0] > dialect:
+                struct.pack_into("<H", message, 100 + 2 * index, 0x202)
+    hook = rig.client_relay.hook = Edit(*REQUEST, cut)
+    with rig.raw() as client:
+        assert client.negotiate().dialect == dialect
+        session = client.login()
+        session.tree_connect()
+        client.send(smb2.IOCTL, bodies.ioctl(smb2.FSCTL_VALIDATE_NEGOTIATE_INFO,
+                                             bodies.validate_negotiate(*client.offered)), session)
+        assert client.ends() and not client.answers
+    hook.assert_done()
+    assert_told(rig, "validate_mismatch", leg="client")
+
+
+@pytest.mark.parametrize("edit", [turn_mode(smb2.SIGNING_REQUIRED), clear_capabilities],
+                         ids=["SIGNING_REQUIRED", "capabilities"])
+def test_client_leg_answer_changed_below_3_1_1(rig, edit):
+    """What really was negotiated is told under signature, so that the client can compare."""
+    hook = rig.client_relay.hook = Edit(*RESPONSE, edit)
+    with rig.raw() as client:
+        shown = client.negotiate([0x300, 0x302])
+        session = client.login()
+        session.tree_connect()
+        answer = session.must(smb2.IOCTL, bodies.ioctl(
+            smb2.FSCTL_VALIDATE_NEGOTIATE_INFO, bodies.validate_negotiate(*client.offered)))
+        told = struct.unpack("<I16sHH", bodies.ioctl_output(answer))
+        assert (told[0], told[2]) != (shown.capabilities, shown.security_mode)
+        assert told[2] == smb2.SIGNING_ENABLED | smb2.SIGNING_REQUIRED
+    hook.assert_done()
+
+
+@pytest.mark.parametrize("attack", UNSEEN)
+def test_upstream_leg_at_3_1_1(rig, attack):
+    """The file server's last SESSION_SETUP response does not verify: no session, and it is told."""
+    (direction, wants), edit = UNSEEN[attack]
+    hook = rig.upstream_relay.hook = Edit(direction, wants, edit)
+    with rig.raw() as client:
+        with pytest.raises((Disconnected, Failed)):
+            client.negotiate(ciphers=CIPHERS)
+            client.login()
+    hook.assert_done()
+    expected = "upstream_no_signing" if attack.startswith("SecurityMode") else "upstream_bad_signature"
+    told = rig.proxy.wait_event(expected, leg="upstream", verdict="refused")
+    assert told["upstream_address"] == rig.upstream_relay.address
+    assert not rig.proxy.seen("login")
+    assert not rig.at_server(smb2.TREE_CONNECT)
+
+
+BELOW = {
+    "3.1.1 taken out of the offer": ((REQUEST, replace_dialect(0x311, 0x202)), "validate_mismatch",
+                                     {"reason": "file_server_hung_up"}),
+    "dialect of the answer lowered": ((RESPONSE, answer_with_dialect(0x210)),
+                                      "upstream_bad_signature", {}),
+}
+
+
+@pytest.mark.parametrize("attack", BELOW)
+def test_upstream_leg_brought_below_3_1_1(rig, attack):
+    """Asked under signature, the file server tells, or ends the connection as MS-SMB2 3.3.5.15.12 has
+    it; the client never gets its share."""
+    ((direction, wants), edit), event, fields = BELOW[attack]
+    hook = rig.upstream_relay.hook = Edit(direction, wants, edit)
+    with rig.raw() as client:
+        with pytest.raises((Disconnected, Failed)):
+            client.negotiate()
+            session = client.login()
+            session.tree_connect()
+    hook.assert_done()
+    told = rig.proxy.wait_event(event, leg="upstream", verdict="refused", **fields)
+    assert told["upstream_address"] == rig.upstream_relay.address
+    assert {seen["event"] for seen in rig.proxy.seen(verdict="refused")} == {event}
+
+
+def test_control(rig):
+    """The same clients with nobody on the way."""
+    for dialects in (ALL_DIALECTS, [0x300, 0x302]):
+        with rig.raw() as client:
+            client.negotiate(dialects, **({"ciphers": CIPHERS} if 0x311 in dialects else {}))
+            session = client.login()
+            session.tree_connect()
+    assert len(rig.proxy.seen("login")) == 2 and not rig.proxy.seen("login_abandoned")
