@@ -2,34 +2,17 @@
  * Requests: from the client leg to the upstream leg.
  *
  * A frame is a chain of one or more requests. First every one of them is found to be whole, of a
- * session, and validly signed; only then is anything decided; what may go on is rewritten in place,
- * signed with the upstream key and queued as the chain that it was. A refused request takes its
- * related successors with it, so what goes on of a related chain is always its beginning.
+ * session, and validly signed; only then is anything decided. A refused request takes its related
+ * successors with it, so what goes on of a related chain is always its beginning.
  */
-#include <string.h>
-
-#include "proxy/body.h"
-#include "proxy/command.h"
 #include "proxy/durable.h"
-#include "proxy/open.h"
+#include "proxy/request_part.h"
 #include "proxy/worker_state.h"
 
-enum { CHAIN_MAX = 256, TOP_UP = 256, WANTED_TOTAL = 1024 };
-
-struct part {
-    struct smb2_message message;
-    struct session *session;
-    struct verdict verdict;
-    const struct tree *tree; /* NULL: none, or not known */
-    bool encrypt;            /* upstream */
-    struct frame alone; /* where it lies, when it did not fit in its place; else without a buffer */
-    bool placed;        /* queued where it lies in the frame */
-    struct pending *before;  /* the request that this one is related to */
-    struct pending *pending; /* once it has been forwarded */
-};
+enum { CHAIN_MAX = 256 };
 
 /* A worker handles one frame at a time. */
-static struct part parts[CHAIN_MAX];
+static struct request_part parts[CHAIN_MAX];
 
 static void bad_request(struct link *link, const char *reason)
 {
@@ -85,13 +68,13 @@ static bool take_credits(struct link *link, size_t count)
     return true;
 }
 
-static void refuse_part(struct part *part, uint32_t status)
+static void refuse_part(struct request_part *part, uint32_t status)
 {
     part->verdict = (struct verdict){VERDICT_REFUSE, status};
 }
 
 /* Every request in a session is signed, and right: otherwise the link ends. */
-static bool verify(struct link *link, struct part *part)
+static bool verify(struct link *link, struct request_part *part)
 {
     struct smb2_message *message = &part->message;
     struct report report;
@@ -113,7 +96,7 @@ static bool verify(struct link *link, struct part *part)
 
 /* Where a session or share is encrypted, a request that is only signed gets no further (MS-SMB2
  * 3.3.5.2.9, 3.3.5.2.11). An asynchronous CANCEL names no tree, and carries nothing. */
-static void check_encryption(struct link *link, struct part *part)
+static void check_encryption(struct link *link, struct request_part *part)
 {
     const struct session *session = part->session;
     part->encrypt = session->upstream_encrypts || (part->tree && part->tree->upstream_encrypts);
@@ -129,7 +112,7 @@ static void check_encryption(struct link *link, struct part *part)
 static bool authenticate(struct link *link, size_t count)
 {
     for (size_t i = 0; i < count; i++) {
-        struct part *part = &parts[i];
+        struct request_part *part = &parts[i];
         const struct smb2_header *header = &part->message.header;
         bool related = header->flags & SMB2_FLAGS_RELATED_OPERATIONS;
         /* A related request is of the session of the one before, whatever its header says
@@ -172,7 +155,7 @@ static bool may_lack_tree(const struct link *link, size_t i)
 static void decide(struct link *link, size_t count)
 {
     for (size_t i = 0; i < count && !link_ended(link); i++) {
-        struct part *part = &parts[i];
+        struct request_part *part = &parts[i];
         uint16_t command = part->message.header.command;
         if (part->verdict.what != VERDICT_FORWARD)
             continue;
@@ -189,132 +172,6 @@ static void decide(struct link *link, size_t count)
             if (part->verdict.what == VERDICT_FORWARD && !part->tree && !may_lack_tree(link, i))
                 refuse_part(part, STATUS_NETWORK_NAME_DELETED);
         }
-    }
-}
-
-/* What will have to be known when the answer comes. */
-static bool note_open(struct link *link, struct part *part, struct pending *pending)
-{
-    struct span bytes = {part->message.at, part->message.size};
-    struct span file_id;
-    bool failed = false;
-    if (pending->command == SMB2_CREATE) {
-        link->creates_pending++;
-        pending->lease = lease_of_create(link, bytes, &failed);
-    } else if (pending->command == SMB2_TREE_CONNECT) {
-        failed = !tree_note(pending, bytes, link->client.dialect);
-    } else if (pending->command == SMB2_CLOSE &&
-               span_slice(bytes, SMB2_HEADER_SIZE + 8, FILE_ID_SIZE, &file_id)) {
-        memcpy(pending->file_id, file_id.at, FILE_ID_SIZE);
-    }
-    return !failed;
-}
-
-/* What we ask the file server for: what the client wants, and more while we hold few. */
-static uint16_t credits_to_ask(const struct link *link, const struct smb2_header *header,
-                               uint32_t charge)
-{
-    uint32_t total = link->purse.available + link->purse.outstanding;
-    uint32_t ask = header->credits > charge ? header->credits : charge;
-    if (total < WANTED_TOTAL && ask < TOP_UP)
-        ask = TOP_UP;
-    return ask > UINT16_MAX ? UINT16_MAX : (uint16_t)ask;
-}
-
-/* Rewrites one part in place and signs it for the file server. False with the link ended. */
-static bool rewrite(struct link *link, struct part *part, bool last_of_run)
-{
-    struct smb2_message *message = &part->message;
-    const struct smb2_header *header = &message->header;
-    uint32_t charge = command_upstream_charge(link, header);
-    uint64_t id = credit_purse_spend(&link->purse, charge);
-    struct pending *pending = pending_add(&link->pending, PENDING_FORWARDED, id, part->session);
-    if (!pending) {
-        link_end(link, END_MEMORY);
-        return false;
-    }
-    pending_add_client_id(&link->pending, pending, header->message_id);
-    pending->command = header->command;
-    pending->upstream_charge = (uint16_t)charge;
-    pending->client_charge = header->credit_charge;
-    pending->credits_wanted = header->credits;
-    pending->process_id = header->process_id;
-    pending->tree_id = header->tree_id;
-
-    pending->client_encrypts = header->encrypted || part->session->client_encrypts;
-    pending->upstream_encrypts = part->encrypt;
-    if (!note_open(link, part, pending)) {
-        link_end(link, END_MEMORY);
-        return false;
-    }
-    if (part->before)
-        part->before->related_next = id;
-    part->pending = pending;
-    command_translate(link, message);
-    if (header->command == SMB2_TREE_CONNECT && !tree_name_server(link, message, &part->alone)) {
-        link_end(link, END_MEMORY);
-        return false;
-    }
-    smb2_set_credits(message->at, credits_to_ask(link, header, charge));
-    smb2_set_message_id(message->at, id);
-    /* "The session of the one before" stays as it is (MS-SMB2 3.2.4.1.4). */
-    if (header->session_id != SMB2_SESSION_ID_RELATED)
-        smb2_set_session_id(message->at, part->session->upstream_id);
-    if (last_of_run)
-        smb2_set_next_command(message->at, 0);
-    return seal_close(&link->server, part->session, message->at, message->size, part->encrypt);
-}
-
-/* Parts that may share a frame: one TRANSFORM is of one session. */
-static bool same_frame(const struct part *first, const struct part *next)
-{
-    return (next == first || next->message.header.command != SMB2_TREE_CONNECT) &&
-           next->verdict.what == VERDICT_FORWARD && next->encrypt == first->encrypt &&
-           (!first->encrypt || next->session == first->session);
-}
-
-/* Queues a run of neighbouring parts as one frame; the number of parts. */
-static size_t forward_run(struct link *link, struct frame *frame, size_t first, size_t count)
-{
-    const struct part *head = &parts[first];
-    size_t size = 0, i = first;
-    for (; i < count && same_frame(&parts[first], &parts[i]); i++) {
-        bool last = i + 1 == count || !same_frame(&parts[first], &parts[i + 1]);
-        if (i > first && parts[i].message.header.flags & SMB2_FLAGS_RELATED_OPERATIONS)
-            parts[i].before = parts[i - 1].pending;
-        if (!rewrite(link, &parts[i], last))
-            return count;
-        size += parts[i].message.size;
-    }
-    bool placed =
-        seal_send(&link->server, head->session, head->alone.buffer ? &head->alone : frame,
-                  head->message.at, size, head->encrypt, first && parts[first - 1].placed);
-    parts[i - 1].placed = placed && !head->alone.buffer;
-    return i - first;
-}
-
-static void answer_refused(struct link *link, const struct part *part)
-{
-    if (!part->session)
-        answer_no_session(link, &part->message, part->verdict.status);
-    else
-        answer_error(link, part->session, &part->message.header, part->verdict.status);
-}
-
-static void carry_out(struct link *link, struct frame *frame, size_t count)
-{
-    size_t i = 0;
-    /* Answers are made before a run's transport header overwrites the end of what stands before it.
-     */
-    for (size_t j = 0; j < count && !link_ended(link); j++)
-        if (parts[j].verdict.what == VERDICT_REFUSE &&
-            parts[j].message.header.command != SMB2_CANCEL)
-            answer_refused(link, &parts[j]);
-    while (i < count && !link_ended(link)) {
-        if (parts[i].verdict.what == VERDICT_FORWARD)
-            i += forward_run(link, frame, i, count);
-        else
-            i++;
     }
 }
 
@@ -383,7 +240,7 @@ static void take_frame(struct link *link, struct frame *frame, const struct sess
             client_session_setup(link, &parts[0].message);
         } else if (authenticate(link, count)) {
             decide(link, count);
-            carry_out(link, &taken, count);
+            request_carry_out(link, &taken, parts, count);
         }
     }
     link->durable.state = DURABLE_NOTHING;
