@@ -7,14 +7,16 @@
 #include "proxy/body.h"
 #include "proxy/worker_state.h"
 
-/* The client may never hold more credits than requests that the file server still takes from us;
- * one is kept back for requests of our own. But a client without any would be stuck for ever. */
+/* The client may never hold more credits than requests that the file server still takes from us,
+ * those of a held frame included; one is kept back for requests of our own. But a client without
+ * any would be stuck for ever. */
 uint16_t answer_credits(struct link *link, uint32_t wanted, bool last)
 {
     enum { RESERVE = 1 };
     struct credit_window *window = &link->window;
     uint32_t ready = link->state == LINK_READY ? link->purse.available : 1;
-    uint32_t most = ready > RESERVE + window->available ? ready - RESERVE - window->available : 0;
+    uint32_t spoken_for = RESERVE + window->available + link->held_charge;
+    uint32_t most = ready > spoken_for ? ready - spoken_for : 0;
     if (wanted == 0)
         wanted = window->available == 0 ? 1 : 0;
     uint32_t grant = wanted < most ? wanted : most;

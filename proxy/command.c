@@ -181,7 +181,7 @@ uint32_t command_client_charge(const struct link *link, const struct smb2_header
 
 uint32_t command_upstream_charge(const struct link *link, const struct smb2_header *header)
 {
-    if (header->command == SMB2_CANCEL)
+    if (header->command == SMB2_CANCEL || header->command == SMB2_ECHO)
         return 0;
     return multi_credit(&link->server) ? command_client_charge(link, header) : 1;
 }

@@ -29,7 +29,8 @@ struct command_row {
 struct verdict command_decide(struct link *link, struct session *session,
                               struct smb2_message *message);
 
-/* Credits that the request costs on the client leg, and on the upstream leg. */
+/* Credits that the request costs on the client leg, and on the upstream leg; what is never
+ * forwarded costs nothing there. */
 uint32_t command_client_charge(const struct link *link, const struct smb2_header *header);
 uint32_t command_upstream_charge(const struct link *link, const struct smb2_header *header);
 

@@ -148,6 +148,7 @@ struct link {
     struct frame held_frame;
     bool frame_is_held;
     uint64_t held_session; /* whose TRANSFORM it came in; 0: none */
+    uint32_t held_charge;  /* the file server's credits that it waits for */
     bool settling;
 };
 
@@ -219,7 +220,7 @@ void upstream_login_resume(struct link *link);
 
 /* ---- request.c, response.c ---- */
 void request_frame(struct link *link, struct frame *frame);
-/* Tries a held frame again. */
+/* Carries out the held frame when it need not wait any more. */
 void request_retry(struct link *link);
 void response_frame(struct link *link, struct frame *frame);
 

@@ -99,16 +99,18 @@ static bool verify(struct link *link, struct request_part *part)
 static void check_encryption(struct link *link, struct request_part *part)
 {
     const struct session *session = part->session;
-    part->encrypt = session->upstream_encrypts || (part->tree && part->tree->upstream_encrypts);
-    if (part->message.header.encrypted || part->message.header.flags & SMB2_FLAGS_ASYNC_COMMAND ||
+    if (!session || part->message.header.encrypted ||
+        part->message.header.flags & SMB2_FLAGS_ASYNC_COMMAND ||
         !(session->client_encrypts || (part->tree && part->tree->client_encrypts)))
         return;
     report_event(EVENT_UNENCRYPTED_REFUSED, link, session, LEG_CLIENT,
                  session->client_encrypts ? "session" : "share", "refused");
-    refuse_part(part, STATUS_ACCESS_DENIED);
+    if (part->verdict.what == VERDICT_FORWARD)
+        refuse_part(part, STATUS_ACCESS_DENIED);
 }
 
-/* Finds the session of each part and verifies it; false with the link ended. */
+/* Finds the session of each part and verifies it; false with the link ended. A frame that was held
+ * comes here twice: nothing may be told or changed that must be so only once. */
 static bool authenticate(struct link *link, size_t count)
 {
     for (size_t i = 0; i < count; i++) {
@@ -124,7 +126,8 @@ static bool authenticate(struct link *link, size_t count)
                 return false;
             part->tree =
                 related && i ? parts[i - 1].tree : session_tree(part->session, header->tree_id);
-            check_encryption(link, part);
+            part->encrypt =
+                part->session->upstream_encrypts || (part->tree && part->tree->upstream_encrypts);
             if (part->session->state == SESSION_LOGGING_OFF)
                 refuse_part(part, STATUS_USER_SESSION_DELETED);
         } else if (header->command != SMB2_ECHO || header->session_id) {
@@ -157,6 +160,7 @@ static void decide(struct link *link, size_t count)
     for (size_t i = 0; i < count && !link_ended(link); i++) {
         struct request_part *part = &parts[i];
         uint16_t command = part->message.header.command;
+        check_encryption(link, part);
         if (part->verdict.what != VERDICT_FORWARD)
             continue;
         if (i && part->message.header.flags & SMB2_FLAGS_RELATED_OPERATIONS &&
@@ -175,38 +179,44 @@ static void decide(struct link *link, size_t count)
     }
 }
 
-/* True when the file server's credits do not suffice now, or the recorder has to be asked: the
- * frame is kept, nothing has been done. */
-static bool hold(struct link *link, struct frame *frame, size_t count, const struct session *opened)
+/* What of the file server's credits the frame will cost at most. */
+static uint32_t upstream_charge(const struct link *link, size_t count)
 {
-    uint32_t needed = 0;
+    uint32_t charge = 0;
     for (size_t i = 0; i < count; i++)
-        needed += command_upstream_charge(link, &parts[i].message.header);
-    bool asks = false;
-    for (size_t i = 0; i < count && !asks; i++)
-        asks = durable_must_ask(link, &parts[i].message);
-    bool enough = needed <= link->purse.available ||
-                  (count == 1 && parts[0].message.header.command == SMB2_SESSION_SETUP);
-    if (enough && !asks)
-        return false;
-    if (!enough && link->purse.outstanding == 0) {
-        bad_request(link, "more_than_the_file_server_takes");
-        return true;
-    }
-    if (!link->frame_is_held) {
-        link->held_frame = *frame;
-        link->held_session = opened ? opened->client_id : 0;
-        buffer_share(frame->buffer);
-        link->frame_is_held = true;
-    }
-    return true;
+        if (parts[i].session && parts[i].verdict.what == VERDICT_FORWARD)
+            charge += command_upstream_charge(link, &parts[i].message.header);
+    return charge;
 }
 
-static void unhold(struct link *link)
+/* Is there nothing to wait for? Waiting for what will never come ends the link. */
+static bool may_go_on(struct link *link, uint32_t charge)
 {
-    if (link->frame_is_held)
-        buffer_release(link->held_frame.buffer);
-    link->frame_is_held = false;
+    if (charge <= link->purse.available)
+        return link->durable.state != DURABLE_ASKED;
+    if (link->purse.outstanding == 0)
+        bad_request(link, "more_than_the_file_server_takes");
+    return false;
+}
+
+/* True when the frame gets no further now, since the file server's credits do not suffice or the
+ * recorder has to be asked: it is kept. Its MessageIds have been used, nothing else has been done.
+ */
+static bool hold(struct link *link, struct frame *frame, size_t count, const struct session *opened)
+{
+    uint32_t charge = upstream_charge(link, count);
+    for (size_t i = 0; i < count && !durable_must_ask(link, &parts[i].message); i++)
+        ;
+    if (may_go_on(link, charge))
+        return false;
+    if (link_ended(link))
+        return true;
+    link->held_frame = *frame;
+    link->held_session = opened ? opened->client_id : 0;
+    link->held_charge = charge;
+    buffer_share(frame->buffer);
+    link->frame_is_held = true;
+    return true;
 }
 
 /* Anything but SMB2 in an established connection. */
@@ -225,45 +235,48 @@ static bool is_foreign(struct link *link, const struct frame *frame)
     return true;
 }
 
-static void take_frame(struct link *link, struct frame *frame, const struct session *opened)
+/* A frame whose MessageIds have been used; it is verified again when it comes back from being held,
+ * for its sessions may have ended meanwhile. */
+static void take_frame(struct link *link, struct frame *frame, size_t count,
+                       const struct session *opened)
 {
-    if (is_foreign(link, frame))
+    if (!authenticate(link, count) || hold(link, frame, count, opened))
         return;
-    size_t count = split(link, frame, opened);
-    if (count == 0 || hold(link, frame, count, opened))
-        return;
-    struct frame taken = *frame;
-    buffer_share(taken.buffer);
-    unhold(link);
-    if (take_credits(link, count)) {
-        if (count == 1 && parts[0].message.header.command == SMB2_SESSION_SETUP) {
-            client_session_setup(link, &parts[0].message);
-        } else if (authenticate(link, count)) {
-            decide(link, count);
-            request_carry_out(link, &taken, parts, count);
-        }
-    }
+    decide(link, count);
+    request_carry_out(link, frame, parts, count);
     link->durable.state = DURABLE_NOTHING;
     for (size_t i = 0; i < count; i++)
         buffer_release(parts[i].alone.buffer);
-    buffer_release(taken.buffer);
 }
 
 void request_frame(struct link *link, struct frame *frame)
 {
     struct session *opened;
-    if (seal_open(&link->client, frame, &opened))
-        take_frame(link, frame, opened);
+    if (!seal_open(&link->client, frame, &opened) || is_foreign(link, frame))
+        return;
+    size_t count = split(link, frame, opened);
+    if (count == 0 || !take_credits(link, count))
+        return;
+    if (count == 1 && parts[0].message.header.command == SMB2_SESSION_SETUP)
+        client_session_setup(link, &parts[0].message);
+    else
+        take_frame(link, frame, count, opened);
 }
 
 /* The frame has been decrypted, if it was encrypted; all of it is of that session, so when it has
  * ended since, nothing of it is carried out. */
 void request_retry(struct link *link)
 {
-    struct frame frame = link->held_frame;
-    if (!link->frame_is_held)
-        return;
     if (link->durable.state == DURABLE_ASKED && !link_session(link, link->durable.session_id))
         link->durable.state = DURABLE_NOTHING;
-    take_frame(link, &frame, link_session(link, link->held_session));
+    if (!link->frame_is_held || !may_go_on(link, link->held_charge))
+        return;
+    struct frame frame = link->held_frame;
+    const struct session *opened = link_session(link, link->held_session);
+    link->frame_is_held = false;
+    link->held_charge = 0;
+    size_t count = split(link, &frame, opened);
+    if (count)
+        take_frame(link, &frame, count, opened);
+    buffer_release(frame.buffer);
 }
