@@ -78,6 +78,7 @@ struct config_upstream {
     char **encrypted_shares;
     unsigned encrypted_shares_count;
     uint32_t connect_timeout; /* milliseconds: TCP connect and NEGOTIATE together */
+    uint32_t connections;     /* of one worker */
 };
 
 struct config_audit {

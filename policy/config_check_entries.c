@@ -168,6 +168,16 @@ static bool check_host(struct config_checking *checking, const char *path, const
                          config_quote(address).text);
 }
 
+static bool check_connections(struct config_checking *checking, const char *path, uint32_t number)
+{
+    uint32_t all = checking->config->limits.connections;
+    if (!config_check_number(checking, path))
+        return false;
+    return number <= all ||
+           config_refuse(checking, path,
+                         "is more than limits.connections (%u); lower it or raise the other", all);
+}
+
 static bool check_upstream(struct config_checking *checking, unsigned index)
 {
     const struct config_upstream *upstreams = checking->config->upstreams;
@@ -188,7 +198,9 @@ static bool check_upstream(struct config_checking *checking, unsigned index)
                              upstream->server_name, "nas.example.com", HOST_MAX_SIZE, "/\\") &&
            check_logins(checking, where.text, upstream) &&
            config_check_leg(checking, where.text, LEG_OF(upstream)) &&
-           config_check_number(checking, config_path_option(where.text, "connect_timeout").text);
+           config_check_number(checking, config_path_option(where.text, "connect_timeout").text) &&
+           check_connections(checking, config_path_option(where.text, "connections").text,
+                             upstream->connections);
 }
 
 bool config_check_upstreams(struct config_checking *checking)

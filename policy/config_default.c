@@ -116,7 +116,8 @@ static void fill_listener(struct filling *filling, struct config_listener *liste
         listener->target_name = CONFIG_TARGET_NAME_IF_PRESENT;
 }
 
-static void fill_upstream(struct filling *filling, struct config_upstream *upstream)
+static void fill_upstream(struct filling *filling, struct config_upstream *upstream,
+                          const struct config_limits *limits)
 {
     fill_port(filling, &upstream->port);
     fill_text(filling, "server_name", &upstream->server_name, upstream->address);
@@ -126,6 +127,7 @@ static void fill_upstream(struct filling *filling, struct config_upstream *upstr
     fill_encryption(filling, &upstream->encryption);
     fill_ciphers(filling, &upstream->ciphers, &upstream->ciphers_count);
     fill_number(filling, "connect_timeout", &upstream->connect_timeout, 5000);
+    fill_number(filling, "connections", &upstream->connections, limits->connections);
 }
 
 static void fill_limits(struct filling *filling, struct config_limits *limits)
@@ -176,6 +178,7 @@ bool config_fill(struct config *config, struct config_document *document,
                  struct config_error *error)
 {
     struct filling filling = {.document = document};
+    fill_top(&filling, config);
     for (unsigned i = 0; i < config->listeners_count; i++) {
         struct config_path where = config_path_entry("listeners", i);
         filling.where = where.text;
@@ -184,9 +187,8 @@ bool config_fill(struct config *config, struct config_document *document,
     for (unsigned i = 0; i < config->upstreams_count; i++) {
         struct config_path where = config_path_entry("upstreams", i);
         filling.where = where.text;
-        fill_upstream(&filling, &config->upstreams[i]);
+        fill_upstream(&filling, &config->upstreams[i], &config->limits);
     }
-    fill_top(&filling, config);
     if (filling.failed)
         config_error_set(error, 0, "out of memory");
     return !filling.failed;

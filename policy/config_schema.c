@@ -97,6 +97,7 @@ static const cyaml_schema_field_t upstream_fields[] = {
     LIST(struct config_upstream, ciphers, cipher_entry),
     LIST(struct config_upstream, encrypted_shares, text_entry),
     NUMBER(struct config_upstream, connect_timeout),
+    NUMBER(struct config_upstream, connections),
     CYAML_FIELD_END,
 };
 static const cyaml_schema_field_t audit_fields[] = {
@@ -206,6 +207,7 @@ const struct config_range *config_range_of(const char *path)
         {"listeners", "port", {1, 65535}},
         {"upstreams", "port", {1, 65535}},
         {"upstreams", "connect_timeout", {100, 600000}},
+        {"upstreams", "connections", {1, 1000000}},
         {"limits", "connections", {1, 1000000}},
         {"limits", "connections_per_source", {1, 1000000}},
         {"limits", "login_timeout", {1000, 3600000}},

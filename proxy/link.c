@@ -249,6 +249,13 @@ void link_dial(struct link *link)
     const struct upstream_address *to = &link->worker->settings->upstreams[link->upstream_index];
     const struct sockaddr *address = (const struct sockaddr *)(const void *)&to->address;
     describe_address(&link->server, address);
+    if (!worker_upstream_enter(link)) {
+        report_event(EVENT_LIMIT_REACHED, link, NULL, LEG_UPSTREAM, "upstream_connections",
+                     "refused");
+        client_negotiate_refuse(link, STATUS_INSUFF_SERVER_RESOURCES);
+        link_end(link, END_LIMIT);
+        return;
+    }
     link->state = LINK_DIALLING;
     link_deadline(link, link->upstream->connect_timeout);
     int fd = socket(address->sa_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
@@ -315,6 +322,7 @@ static void link_free(struct link *link)
         link->next->previous = link->previous;
     worker->links_count--;
     worker_source_leave(worker, link->client.address);
+    worker_upstream_leave(link);
     OPENSSL_cleanse(link, sizeof *link);
     free(link);
 }

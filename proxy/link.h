@@ -114,6 +114,7 @@ struct link {
     struct leg server; /* the upstream leg */
     unsigned strikes;  /* events about somebody who has proved nothing */
     bool announced;    /* a `link` event has been written */
+    bool counted;      /* among the connections to its upstream */
 
     struct event timer; /* the deadline of the present state */
     struct event hold_timer;

@@ -119,7 +119,9 @@ static bool start(struct worker *worker, int control_fd)
     static const struct channel_handler control = {on_control, on_control_gone};
     worker->base = event_base_new();
     worker->peers = calloc(worker->settings->count, sizeof *worker->peers);
-    if (!worker->base || !worker->peers) {
+    worker->upstream_connections =
+        calloc(worker->config->upstreams_count, sizeof *worker->upstream_connections);
+    if (!worker->base || !worker->peers || !worker->upstream_connections) {
         close(control_fd);
         return false;
     }
@@ -150,6 +152,7 @@ static void finish(struct worker *worker)
         channel_free(worker->peers[i].channel);
     channel_free(worker->control);
     free(worker->peers);
+    free(worker->upstream_connections);
     table_free(&worker->attempts);
     table_free(&worker->leases);
     table_free(&worker->queries);

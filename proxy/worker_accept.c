@@ -52,6 +52,20 @@ void worker_source_leave(struct worker *worker, const char *address)
     free(source);
 }
 
+bool worker_upstream_enter(struct link *link)
+{
+    unsigned *count = &link->worker->upstream_connections[link->upstream_index];
+    link->counted = *count < link->upstream->connections;
+    *count += link->counted;
+    return link->counted;
+}
+
+void worker_upstream_leave(struct link *link)
+{
+    link->worker->upstream_connections[link->upstream_index] -= link->counted;
+    link->counted = false;
+}
+
 struct link *worker_admit(struct worker *worker, unsigned listener, int fd,
                           const struct sockaddr *address, socklen_t size)
 {

@@ -41,7 +41,8 @@ struct worker {
     struct table leases;   /* struct lease, of all links */
     struct table queries;  /* sessions that wait for the session directory */
     uint64_t next_query;
-    struct table sources; /* connections by client address */
+    struct table sources;           /* connections by client address */
+    unsigned *upstream_connections; /* one count for each upstream of the configuration */
     uint64_t events_lost;
     bool stopping;
 };
@@ -102,5 +103,9 @@ struct link *worker_admit(struct worker *worker, unsigned listener, int fd,
 /* Counts a connection from a client's address: false when there are too many. */
 bool worker_source_enter(struct worker *worker, const char *address);
 void worker_source_leave(struct worker *worker, const char *address);
+/* Counts a link's connection to its upstream, before it is dialled: false when there are too many.
+ */
+bool worker_upstream_enter(struct link *link);
+void worker_upstream_leave(struct link *link);
 
 #endif

@@ -69,6 +69,7 @@ static void check_complete(const struct config *config)
         check_shares(upstream->encrypted_shares, upstream->encrypted_shares_count,
                      upstream->encryption, upstream->max_dialect);
         check(upstream->server_name[0] && upstream->connect_timeout >= 100);
+        check(upstream->connections && upstream->connections <= config->limits.connections);
     }
     check(config->credentials && config->netbios_name[0] && config->dns_domain);
     check(config->limits.interim_hold <= 10000);

@@ -20,20 +20,21 @@ from stubserver import CONTENT, FILE_ID, StubServer
 HALF_OPEN = 4
 STRIKES = 64  # events about one link before it ends
 INSUFFICIENT_RESOURCES = 0xC000009A
+INSUFF_SERVER_RESOURCES = 0xC0000205
 
 
 class Front:
     """The proxy in front of an honest file server, with its own limits; a context manager."""
 
-    def __init__(self, **limits):
-        self.limits = limits
+    def __init__(self, on_upstream=None, **limits):
+        self.on_upstream, self.limits = on_upstream or {}, limits
 
     def __enter__(self):
         with ExitStack() as stack:
-            stub = stack.enter_context(StubServer())
+            self.stub = stack.enter_context(StubServer())
             entry = listener()
             self.where = (entry["address"], entry["port"])
-            self.proxy = stack.enter_context(Proxy([entry], [upstream(stub)],
+            self.proxy = stack.enter_context(Proxy([entry], [upstream(self.stub, **self.on_upstream)],
                                                    extra={"limits": self.limits}))
             self._stack = stack.pop_all()
         return self
@@ -102,6 +103,25 @@ def test_half_open_logins_of_many_connections(front):
         client, session = front.alice()
         with client:
             assert session.read(FILE_ID, 100) == CONTENT
+
+
+def test_connections_to_the_file_server():
+    """One too many is refused before it is dialled; when one ends, the next is served."""
+    with Front(on_upstream={"connections": 1}) as front:
+        client, session = front.alice()
+        with client:
+            with RawClient(*front.where) as second, pytest.raises(Failed) as refused:
+                second.negotiate()
+            assert refused.value.status == INSUFF_SERVER_RESOURCES
+            front.proxy.wait_event("limit_reached", reason="upstream_connections", leg="upstream",
+                                   verdict="refused", upstream="nas")
+            assert front.stub.connections == 1
+            assert session.read(FILE_ID, 100) == CONTENT
+        front.proxy.wait_event("link_ended", reason="client_closed")
+        client, session = front.alice()
+        with client:
+            assert session.read(FILE_ID, 100) == CONTENT
+        assert front.stub.connections == 2
 
 
 def test_flood_of_what_is_refused(front):

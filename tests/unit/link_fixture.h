@@ -30,6 +30,7 @@ struct fixture {
     struct config_listener listener;
     struct config_upstream upstream;
     struct worker worker;
+    unsigned upstream_connections;
     struct link link;
     struct session *session;
     int client_peer, server_peer;
@@ -98,6 +99,7 @@ static inline int fixture_open(void **state)
     fixture->upstream.name = (char *)(uintptr_t) "upstream";
     worker->settings = &fixture->settings;
     worker->config = &fixture->config;
+    worker->upstream_connections = &fixture->upstream_connections;
     worker->base = event_base_new();
     assert_non_null(worker->base);
     buffer_pool_init(&worker->buffers, 64 << 20);

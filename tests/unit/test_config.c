@@ -60,6 +60,7 @@ static void test_defaults(void **state)
     assert_int_equal(upstream->login_count, 1);
     assert_int_equal(upstream->login[0], CONFIG_LOGIN_SAME);
     assert_int_equal(upstream->connect_timeout, 5000);
+    assert_int_equal(upstream->connections, 4096);
     assert_string_equal(config->audit.file, "/var/log/countersign/audit.json");
     assert_false(config->audit.syslog);
     assert_string_equal(config->users.keeper, "countersign-keeper");
@@ -110,6 +111,7 @@ static const char everything[] =
     "upstreams:\n"
     "- {name: two, address: \"2001:db8::2\", port: 1445, server_name: NAS, login: [mapped, same],\n"
     "   min_dialect: 3.0, max_dialect: 3.0.2, signing: [aes-cmac], connect_timeout: 100,\n"
+    "   connections: 8,\n"
     "   encryption: if-offered, ciphers: [aes-256-gcm], encrypted_shares: [secret]}\n"
     "- {name: one, address: nas.example.com, encryption: off, ciphers: [aes-128-gcm]}\n"
     "credentials: /c\n"
@@ -161,6 +163,8 @@ static void test_every_option_else(void **state)
     assert_int_equal(two->max_dialect, CONFIG_SMB_3_0_2);
     assert_int_equal(two->signing_count, 1);
     assert_int_equal(two->connect_timeout, 100);
+    assert_int_equal(two->connections, 8);
+    assert_int_equal(config->upstreams[1].connections, 10);
     assert_string_equal(config->credentials, "/c");
     assert_null(config->audit.file);
     assert_true(config->audit.syslog);
@@ -243,11 +247,12 @@ static void test_share_listed(void **state)
     config_free(config);
 }
 
-static void test_per_source_never_above_connections(void **state)
+static void test_other_limits_never_above_connections(void **state)
 {
     (void)state;
     struct config *config = parse(LEAST "limits: {connections: 100}\n");
     assert_int_equal(config->limits.connections_per_source, 100);
+    assert_int_equal(config->upstreams[0].connections, 100);
     config_free(config);
 }
 
@@ -400,7 +405,7 @@ static void test_every_number_has_a_range(void **state)
     unsigned numbers = 0;
     (void)state;
     count_numbers("", config_schema.mapping.fields, &numbers);
-    assert_int_equal(numbers, 10);
+    assert_int_equal(numbers, 11);
     assert_null(config_range_of("listeners[0].name"));
     assert_null(config_range_of(""));
 }
@@ -416,7 +421,7 @@ int main(void)
         cmocka_unit_test(test_every_option_of_encryption),
         cmocka_unit_test(test_old_dialects_need_no_encryption),
         cmocka_unit_test(test_share_listed),
-        cmocka_unit_test(test_per_source_never_above_connections),
+        cmocka_unit_test(test_other_limits_never_above_connections),
         cmocka_unit_test(test_files),
         cmocka_unit_test(test_dialect_names),
         cmocka_unit_test(test_shipped_file_shows_defaults),

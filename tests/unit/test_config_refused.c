@@ -133,6 +133,8 @@ static void test_out_of_range(void **state)
         {LISTENER UPSTREAM "  connect_timeout: 99\n" CREDENTIALS, 8,
          "upstreams[0].connect_timeout: must be a whole number from 100 to 600000"},
         {LISTENER UPSTREAM "  connect_timeout: 600001\n" CREDENTIALS, 8, "connect_timeout: must"},
+        {LISTENER UPSTREAM "  connections: 0\n" CREDENTIALS, 8,
+         "upstreams[0].connections: must be a whole number from 1 to 1000000"},
         {LEAST "limits: {connections: 0}\n", 9, "limits.connections: must be a whole"},
         {LEAST "limits: {connections: 1000001}\n", 9, "limits.connections: must be a whole"},
         {LEAST "limits: {connections: 4294967297}\n", 9, "limits.connections: must be a whole"},
@@ -276,6 +278,8 @@ static void test_contradictions(void **state)
          "users.keeper: is the same as users.recorder"},
         {LEAST "limits:\n  connections_per_source: 101\n  connections: 100\n", 10,
          "limits.connections_per_source: is more than limits.connections (100)"},
+        {LISTENER UPSTREAM "  connections: 4097\n" CREDENTIALS, 8,
+         "upstreams[0].connections: is more than limits.connections (4096)"},
     };
     (void)state;
     ASSERT_REFUSED(refused);
