@@ -51,7 +51,8 @@ enum event_kind {
     EVENT_BYPASS_REFUSED,         /* network interfaces, DFS referrals: a way around the proxy */
     EVENT_PROTOCOL_ERROR,         /* malformed message or sequence */
     EVENT_LIMIT_REACHED,
-    EVENT_UPSTREAM_FORGED, /* interim response or break that belongs to nothing */
+    EVENT_UPSTREAM_FORGED,     /* interim response or break that belongs to nothing */
+    EVENT_UPSTREAM_UNVERIFIED, /* the end of a session, which nobody could have signed */
     EVENT_KIND_COUNT
 };
 

@@ -65,12 +65,15 @@ static const struct event_description descriptions[EVENT_KIND_COUNT] = {
                                    "A file server does not offer signing, or did not sign."},
     [EVENT_UPSTREAM_BAD_SIGNATURE] = {"upstream_bad_signature", SEVERITY_ERROR, 0, NULL,
                                       "The signature of a file server's message did not verify."},
+    [EVENT_UPSTREAM_UNVERIFIED] = {"upstream_unverified", SEVERITY_WARNING, 0, NULL,
+                                   "A session was ended by a file server's message that could not "
+                                   "be verified."},
     [EVENT_UPSTREAM_LOGIN_REFUSED] = {"upstream_login_refused", SEVERITY_WARNING, 0, NULL,
                                       "A file server refused the upstream login of a user that was "
                                       "authenticated here."},
     [EVENT_UPSTREAM_ENCRYPTION] = {"upstream_encryption", SEVERITY_ERROR, 31999, CLIENT_AUDIT,
-                                   "The file server or policy demands encryption that one of the "
-                                   "legs cannot do."},
+                                   "The file server or policy demands encryption that the "
+                                   "upstream leg cannot do."},
     [EVENT_VALIDATE_MISMATCH] = {"validate_mismatch", SEVERITY_ERROR, 0, NULL,
                                  "What the two ends negotiated is not what each of them sent: "
                                  "somebody changed it on the way."},

@@ -33,7 +33,7 @@ bool answer_start(struct answer *answer, struct link *link, struct session *sess
     *answer = (struct answer){
         .link = link,
         .session = session,
-        .close = keyed && request->command != SMB2_SESSION_SETUP,
+        .close = keyed,
         .encrypt = keyed && (request->encrypted ||
                              (session->client_encrypts && request->command != SMB2_SESSION_SETUP)),
         .message = stream_own(&link->client.stream, room),

@@ -60,14 +60,9 @@ static void refuse_setup(struct link *link, const struct smb2_header *request, u
 void client_login_refuse(struct session *session, uint32_t status)
 {
     struct smb2_header request = setup_request(session);
-    struct answer answer;
-    session->setup_waiting = false;
     bool renewal = session->state >= SESSION_VALID;
-    if (!answer_start(&answer, session->link, renewal ? session : NULL, &request, status, 16))
-        return;
-    answer.close = renewal;
-    error_body_write(&answer.writer);
-    answer_send(&answer);
+    session->setup_waiting = false;
+    answer_error(session->link, renewal ? session : NULL, &request, status);
 }
 
 void client_login_failed(struct session *session, uint32_t status)
@@ -75,19 +70,6 @@ void client_login_failed(struct session *session, uint32_t status)
     if (session->setup_waiting)
         client_login_refuse(session, status);
     session_end(session, true);
-}
-
-/* To a SESSION_SETUP that comes while another of its session is in hand. */
-static void answer_error_in(struct link *link, struct session *session,
-                            const struct smb2_header *header, uint32_t status)
-{
-    struct answer answer;
-    bool keyed = session->state >= SESSION_VALID;
-    if (!answer_start(&answer, link, keyed ? session : NULL, header, status, 16))
-        return;
-    answer.close = keyed;
-    error_body_write(&answer.writer);
-    answer_send(&answer);
 }
 
 static struct session *begin_session(struct link *link, const struct smb2_header *header)
@@ -153,7 +135,8 @@ static struct session *find_session(struct link *link, const struct smb2_message
         return NULL;
     }
     if (session->setup_waiting || (session->step != STEP_IDLE && session->step != STEP_CLIENT)) {
-        answer_error_in(link, session, header, STATUS_REQUEST_NOT_ACCEPTED);
+        answer_error(link, session->state >= SESSION_VALID ? session : NULL, header,
+                     STATUS_REQUEST_NOT_ACCEPTED);
         return NULL;
     }
     return session;

@@ -271,7 +271,7 @@ struct answer {
     struct session *session; /* NULL: none, so the answer is neither signed nor encrypted */
     uint8_t *message;
     struct writer writer; /* the header has been written; the body is to follow */
-    bool close; /* sign or encrypt it; a SESSION_SETUP of a session without keys yet is not */
+    bool close;           /* sign or encrypt it; whoever answers a login decides it anew */
     bool encrypt;
 };
 /* Starts a response with room for `body` more bytes; false when out of memory (the link has been
@@ -279,6 +279,11 @@ struct answer {
 MUST_USE bool answer_start(struct answer *answer, struct link *link, struct session *session,
                            const struct smb2_header *request, uint32_t status, size_t body);
 void answer_send(struct answer *answer);
+
+/* ---- take_back.c ---- */
+/* Tells the file server that nobody has the session (SMB2_LOGOFF) or one of its shares
+ * (SMB2_TREE_DISCONNECT) any more; not while it takes no request. */
+void take_back(struct session *session, uint16_t command, uint32_t tree_id, bool encrypt);
 
 /* ---- validate.c ---- */
 void validate_answer(struct link *link, struct session *session, struct smb2_message *message);

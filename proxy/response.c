@@ -54,13 +54,24 @@ static bool other_session(struct link *link)
     return false;
 }
 
+static void report_unverified(struct link *link, const struct response_part *part,
+                              enum event_kind kind, const char *reason, const char *verdict)
+{
+    const struct smb2_header *header = &part->message.header;
+    struct report report;
+    report_start(&report, kind, link, part->pending->session, LEG_UPSTREAM, reason);
+    report.event.field[FIELD_COMMAND] = smb2_command_name(header->command);
+    report.event.field[FIELD_VERDICT] = verdict;
+    report_status(&report, header->status);
+    report_send(link->worker, &report);
+}
+
 /* The signature of a response, with the key of the session that its request was sent in, never that
  * of the SessionId it carries (MS-SMB2 3.2.5.1.3). */
 static bool verify(struct link *link, struct response_part *part)
 {
     const struct smb2_message *message = &part->message;
     const struct session *session = part->pending->session;
-    struct report report;
     bool is_signed = message->header.flags & SMB2_FLAGS_SIGNED;
     const char *reason = is_signed ? "wrong_signature" : "unsigned";
     if (part->opened)
@@ -73,15 +84,22 @@ static bool verify(struct link *link, struct response_part *part)
      */
     if (message->header.status == STATUS_USER_SESSION_DELETED) {
         part->kind = RESPONSE_SESSION_GONE;
+        report_unverified(link, part, EVENT_UPSTREAM_UNVERIFIED, reason, "recorded");
         return true;
     }
-    report_start(&report, EVENT_UPSTREAM_BAD_SIGNATURE, link, session, LEG_UPSTREAM, reason);
-    report.event.field[FIELD_COMMAND] = smb2_command_name(message->header.command);
-    report.event.field[FIELD_VERDICT] = "refused";
-    report_status(&report, message->header.status);
-    report_send(link->worker, &report);
+    report_unverified(link, part, EVENT_UPSTREAM_BAD_SIGNATURE, reason, "refused");
     link_end(link, END_UPSTREAM_SIGNATURE);
     return false;
+}
+
+/* An error body without data (MS-SMB2 2.2.2), and behind it nothing but what aligns it. */
+static bool says_nothing(const struct smb2_message *message)
+{
+    enum { EMPTY = SMB2_HEADER_SIZE + 9, ALIGNMENT = 8 };
+    uint8_t contexts;
+    struct span data;
+    return error_body_read((struct span){message->at, message->size}, &contexts, &data) &&
+           contexts == 0 && data.size == 0 && message->size < EMPTY + ALIGNMENT;
 }
 
 /* An interim response is not signed (MS-SMB2 3.3.4.2): it must belong to a request that waits,
@@ -90,8 +108,6 @@ static bool check_interim(struct link *link, struct response_part *part)
 {
     const struct smb2_message *message = &part->message;
     const struct pending *pending = part->pending;
-    uint8_t contexts;
-    struct span data;
     part->kind = RESPONSE_INTERIM;
     if (pending->upstream_encrypts && part->opened != pending->session) {
         bad_response(link, EVENT_UPSTREAM_FORGED, "interim_not_encrypted");
@@ -99,8 +115,7 @@ static bool check_interim(struct link *link, struct response_part *part)
     }
     if (message->header.flags & SMB2_FLAGS_ASYNC_COMMAND && message->header.async_id &&
         pending->kind == PENDING_FORWARDED && pending->interim == INTERIM_NONE &&
-        error_body_read((struct span){message->at, message->size}, &contexts, &data) &&
-        !pending_by_async_id(&link->pending, message->header.async_id))
+        says_nothing(message) && !pending_by_async_id(&link->pending, message->header.async_id))
         return true;
     bad_response(link, EVENT_UPSTREAM_FORGED, "interim");
     return false;

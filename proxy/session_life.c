@@ -109,41 +109,6 @@ static void answer_waiting(struct session *session)
     }
 }
 
-/* Our LOGOFF upstream; nobody waits for what it answers. */
-static void send_logoff(struct session *session)
-{
-    struct link *link = session->link;
-    if (!session->upstream_signer || link->purse.available == 0)
-        return;
-    uint8_t *message = stream_own(&link->server.stream, SMB2_HEADER_SIZE + 4);
-    if (!message)
-        return;
-    uint64_t id = credit_purse_spend(&link->purse, 1);
-    struct pending *pending = pending_add(&link->pending, PENDING_UNHEARD, id, NULL);
-    struct smb2_header header = {
-        .credit_charge = link->server.dialect >= SMB_2_1,
-        .command = SMB2_LOGOFF,
-        .credits = 1,
-        .flags = SMB2_FLAGS_SIGNED,
-        .message_id = id,
-        .session_id = session->upstream_id,
-    };
-    struct writer writer = writer_over(message, SMB2_HEADER_SIZE + 4);
-    smb2_header_write(&writer, &header);
-    empty_body_write(&writer);
-    if (!pending || !writer_done(&writer)) {
-        link_end(link, END_MEMORY);
-        return;
-    }
-    if (!seal_close(&link->server, session, message, writer_size(&writer),
-                    session->upstream_encrypts))
-        return;
-    pending->command = SMB2_LOGOFF;
-    pending->upstream_charge = 1;
-    seal_send_own(&link->server, session, message, writer_size(&writer),
-                  session->upstream_encrypts);
-}
-
 static void stop_waiting(struct session *session)
 {
     struct session **at = &session->link->waiting_first;
@@ -161,7 +126,7 @@ void session_end(struct session *session, bool log_off)
         answer_pending(session);
         answer_waiting(session);
         if (log_off && session->upstream_id)
-            send_logoff(session);
+            take_back(session, SMB2_LOGOFF, 0, session->upstream_encrypts);
     } else {
         while (session->pending_first)
             pending_remove(&link->pending, session->pending_first);

@@ -22,11 +22,13 @@ void upstream_login_start(struct session *session)
         client_login_failed(session, STATUS_NO_LOGON_SERVERS);
 }
 
+/* Whose fault it is, is told by the kind of the event. */
 static void refuse(struct session *session, enum event_kind kind, const char *reason,
                    uint32_t upstream_status, uint32_t client_status)
 {
     struct report report;
-    report_start(&report, kind, session->link, session, LEG_UPSTREAM, reason);
+    report_start(&report, kind, session->link, session,
+                 kind == EVENT_UNENCRYPTED_REFUSED ? LEG_CLIENT : LEG_UPSTREAM, reason);
     report.event.field[FIELD_VERDICT] = "refused";
     if (upstream_status)
         report_status(&report, upstream_status);
@@ -140,21 +142,22 @@ static bool derive_upstream_keys(struct session *session)
 }
 
 /* Who encrypts: what the configuration asks of a leg that can, and what the file server demands;
- * its demand holds on both legs. NULL, or why it cannot be met. */
-static const char *decide_encryption(struct session *session, bool demanded)
+ * its demand holds on both legs. False, with the session refused, when it cannot be met. */
+static bool decide_encryption(struct session *session, bool demanded)
 {
     const struct link *link = session->link;
     bool client_can = link->client.cipher != CIPHER_NONE;
     bool upstream_can = link->server.cipher != CIPHER_NONE;
-    if (demanded && !upstream_can)
-        return "session";
-    if (demanded && !client_can)
-        return "client_cannot_encrypt";
+    if (demanded && !(upstream_can && client_can)) {
+        refuse(session, upstream_can ? EVENT_UNENCRYPTED_REFUSED : EVENT_UPSTREAM_ENCRYPTION,
+               upstream_can ? "client_cannot_encrypt" : "session", 0, STATUS_ACCESS_DENIED);
+        return false;
+    }
     session->upstream_encrypts =
         upstream_can && (demanded || link->upstream->encryption >= CONFIG_ENCRYPTION_IF_OFFERED);
     session->client_encrypts =
         client_can && (demanded || link->listener->encryption >= CONFIG_ENCRYPTION_IF_OFFERED);
-    return NULL;
+    return true;
 }
 
 /* The last response proves that the file server knows the key and that nobody changed the
@@ -184,14 +187,9 @@ static void check_final(struct session *session, struct smb2_message *message,
         return;
     }
     /* A renewal changes nothing about it. */
-    const char *unmet =
-        session->state == SESSION_RENEWING
-            ? NULL
-            : decide_encryption(session, body->session_flags & SMB2_SESSION_FLAG_ENCRYPT_DATA);
-    if (unmet) {
-        refuse(session, EVENT_UPSTREAM_ENCRYPTION, unmet, 0, STATUS_ACCESS_DENIED);
+    if (session->state != SESSION_RENEWING &&
+        !decide_encryption(session, body->session_flags & SMB2_SESSION_FLAG_ENCRYPT_DATA))
         return;
-    }
     OPENSSL_cleanse(&session->upstream_key, sizeof session->upstream_key);
     session->step = STEP_KEEPER_CONFIRM;
     if (!worker_step(session, body->token))

@@ -271,7 +271,7 @@ class Conversation:
             self._send(interim)
             if what == "twice":
                 self._send(smb2.replace_header(interim, tree=tree + 1))
-            final = {"tree": tree, "flags": ASYNC} if what in ("honest", "twice", "long") else {}
+            final = {"tree": tree, "flags": ASYNC} if what in ("honest", "twice") else {}
         self._answer(message, key, self._data(), **final)
 
     @staticmethod

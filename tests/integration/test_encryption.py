@@ -77,7 +77,9 @@ def test_session_encryption_that_the_file_server_demands(tmp_path, dialect):
             assert all_encrypted(client_leg) and all_encrypted(upstream_leg)
         rig.reset()
         rig.smbclient(tmp_path).refused(dialect="2.1")
-        rig.proxy.wait_event("upstream_encryption", verdict="refused", user="alice")
+        rig.proxy.wait_event("unencrypted_refused", leg="client", reason="client_cannot_encrypt",
+                             verdict="refused", user="alice")
+        assert not rig.proxy.seen("upstream_encryption")
         assert not rig.at_server(smb2.TREE_CONNECT)
 
 

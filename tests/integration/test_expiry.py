@@ -243,6 +243,9 @@ def test_deleted_session_takes_no_other_with_it(two, how):
     assert status_of(alice) == smb2.USER_SESSION_DELETED
     told = rig.proxy.wait_event("logoff", user="alice")
     assert told["reason"] == ("file_server" if how == "signed" else "file_server_unverified")
+    unverified = rig.proxy.seen("upstream_unverified")
+    assert [(event["severity"], event["leg"], event["command"]) for event in unverified] == (
+        [] if how == "signed" else [("warning", "upstream", "READ")])
     before = rig.server.asked(smb2.READ, alice.upstream)
     assert status_of(alice) == smb2.USER_SESSION_DELETED
     assert rig.server.asked(smb2.READ, alice.upstream) == before

@@ -156,6 +156,57 @@ static void test_encrypted_interim_for_an_encrypted_request(void **state)
     free_keys(&keys);
 }
 
+/* Nobody signs it, so it may say nothing but that it is one: `more` bytes stand behind its body, or
+ * belong to it. */
+static bool interim_is_taken(struct fixture *fixture, size_t more, bool as_data)
+{
+    uint8_t body[9 + 64] = {9};
+    struct pending *pending = add_pending(fixture, SMB2_READ, AT_SERVER, AT_CLIENT);
+    put_le32(body + 4, as_data ? (uint32_t)more : 0);
+    response_comes(fixture, NULL, interim_header(SMB2_READ, AT_SERVER, ASYNC_ID),
+                   (struct span){body, 9 + more});
+    bool taken = fixture->link.end == END_NONE;
+    assert_int_equal(pending->interim, taken ? INTERIM_HELD : INTERIM_NONE);
+    assert_int_equal(fixture->link.end, taken ? END_NONE : END_UPSTREAM_PROTOCOL);
+    assert_int_equal(fixture->worker.events_lost, !taken);
+    return taken;
+}
+
+static void test_interim_that_is_aligned(void **state)
+{
+    assert_true(interim_is_taken(*state, 7, false));
+}
+
+static void test_interim_with_trailing_bytes(void **state)
+{
+    assert_false(interim_is_taken(*state, 8, false));
+}
+
+static void test_interim_with_data(void **state)
+{
+    assert_false(interim_is_taken(*state, 1, true));
+}
+
+/* A file server that has lost a session cannot sign: the session ends with an event of its own. */
+static void test_end_of_a_session_that_nobody_signed(void **state)
+{
+    struct fixture *fixture = *state;
+    uint8_t frame[TRAFFIC_ROOM];
+    struct smb2_header header;
+    add_pending(fixture, SMB2_READ, AT_SERVER, AT_CLIENT);
+    response_comes(fixture, NULL,
+                   response_header(SMB2_READ, AT_SERVER, STATUS_USER_SESSION_DELETED),
+                   error_body());
+    fixture->session = NULL;
+    assert_int_equal(fixture->link.sessions.count, 0);
+    assert_int_equal(fixture->link.end, END_NONE);
+    assert_int_equal(fixture->worker.events_lost, 2); /* that, and the logoff */
+    size_t size = next_frame(fixture, LEG_CLIENT, frame);
+    assert_true(smb2_header_read((struct span){frame, size}, &header));
+    assert_int_equal(header.status, STATUS_USER_SESSION_DELETED);
+    assert_true(header.flags & SMB2_FLAGS_SIGNED);
+}
+
 /* Two requests wait, and the file server gives both of them an interim response. */
 static void interims_come(struct fixture *fixture, uint64_t second_async_id, bool one_frame)
 {
@@ -251,6 +302,10 @@ int main(void)
         TEST(test_wrongly_encrypted_answer_in_an_ended_session),
         TEST(test_plain_interim_for_an_encrypted_request),
         TEST(test_encrypted_interim_for_an_encrypted_request),
+        TEST(test_interim_that_is_aligned),
+        TEST(test_interim_with_trailing_bytes),
+        TEST(test_interim_with_data),
+        TEST(test_end_of_a_session_that_nobody_signed),
         TEST(test_one_async_id_for_two_requests),
         TEST(test_one_async_id_for_two_requests_in_one_frame),
         TEST(test_two_async_ids_in_one_frame),
