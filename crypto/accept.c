@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { MECH_LIST_MAX = 1024 };
+enum { MECH_LIST_MAX = 1024, HINT_LIST_MAX = 64 };
 
 enum accept_state {
     ACCEPT_START,      /* nothing yet */
@@ -121,7 +121,7 @@ static enum step take_negotiate(struct acceptor *acceptor, struct span token, bo
         return refuse(acceptor, refusal);
     const struct spnego_response response = {
         .state = SPNEGO_INCOMPLETE,
-        .mechanism = named ? (struct span){NULL, 0} : spnego_ntlm(),
+        .mechanism = named ? (struct span){NULL, 0} : spnego_oid(SPNEGO_NTLM),
         .token = {acceptor->ntlm.challenge, acceptor->ntlm.challenge_size},
     };
     return reply_with(acceptor, &response, ACCEPT_CHALLENGED, reply);
@@ -134,7 +134,7 @@ static enum step select_ntlm(struct acceptor *acceptor, struct writer *reply)
 {
     const struct spnego_response response = {
         .state = acceptor->mic_needed ? SPNEGO_REQUEST_MIC : SPNEGO_INCOMPLETE,
-        .mechanism = spnego_ntlm(),
+        .mechanism = spnego_oid(SPNEGO_NTLM),
     };
     return reply_with(acceptor, &response, ACCEPT_SELECTED, reply);
 }
@@ -149,16 +149,17 @@ static enum step start(struct acceptor *acceptor, struct span token, struct writ
     if (!spnego_init_read(token, &init))
         return refuse(acceptor, REFUSAL_MALFORMED);
     acceptor->identity.spnego = true;
-    if (!init.ntlm)
+    bool first = init.offers[0] == SPNEGO_NTLM;
+    if (!spnego_offers(&init, SPNEGO_NTLM))
         return refuse(acceptor, REFUSAL_NO_MECHANISM);
     write_span(&list, init.mech_list);
     if (!writer_done(&list))
         return refuse(acceptor, REFUSAL_MALFORMED);
     acceptor->mech_list_size = writer_size(&list);
-    acceptor->mic_needed = !init.ntlm_first;
+    acceptor->mic_needed = !first;
     /* The optimistic token is for the first mechanism; of another one it is none of our business.
      */
-    if (!init.ntlm_first || init.token.size == 0)
+    if (!first || init.token.size == 0)
         return select_ntlm(acceptor, reply);
     return take_negotiate(acceptor, init.token, false, reply);
 }
@@ -248,7 +249,18 @@ void acceptor_session_key(const struct acceptor *acceptor, struct session_key *k
     memcpy(key->bytes, acceptor->ntlm.session_key, NTLM_KEY_SIZE);
 }
 
-void accept_write_hint(struct writer *writer)
+void accept_write_hint(struct writer *writer, const struct accept_policy *policy)
 {
-    spnego_hint_write(writer);
+    enum spnego_mechanism mechanisms[3];
+    uint8_t bytes[HINT_LIST_MAX];
+    struct writer list = writer_over(bytes, sizeof bytes);
+    size_t count = 0;
+    if (policy->keytab) {
+        mechanisms[count++] = SPNEGO_MS_KERBEROS;
+        mechanisms[count++] = SPNEGO_KERBEROS;
+    }
+    if (!policy->refuse_ntlm)
+        mechanisms[count++] = SPNEGO_NTLM;
+    spnego_list_write(&list, mechanisms, count);
+    spnego_hint_write(writer, writer_span(&list));
 }

@@ -42,7 +42,7 @@ struct accept_policy {
      * without case; none: `cifs` at any of our names. */
     const char *const *services;
     size_t services_count;
-    bool allow_rc4; /* tickets and session keys of encryption types other than AES */
+    bool allow_rc4; /* RC4 for tickets and keys beside AES; nothing else is ever taken */
 };
 
 /* Why an attempt was refused. Each has a name for the log and is one kind of event. */
@@ -137,8 +137,8 @@ const struct identity *acceptor_identity(const struct acceptor *acceptor);
  */
 void acceptor_session_key(const struct acceptor *acceptor, struct session_key *key);
 
-/* The NegTokenInit2 that a server's NEGOTIATE response carries (MS-SPNG 2.2.1): the mechanisms this
- * build accepts, in order of preference. Needs no secret. */
-void accept_write_hint(struct writer *writer);
+/* The NegTokenInit2 that a server's NEGOTIATE response carries (MS-SPNG 2.2.1): the mechanisms that
+ * the policy takes, in the order of Windows. Needs no secret. */
+void accept_write_hint(struct writer *writer, const struct accept_policy *policy);
 
 #endif

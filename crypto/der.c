@@ -1,6 +1,6 @@
 #include "crypto/der.h"
 
-enum { LONG_FORM = 0x80, LENGTH_BYTES_MAX = 4, LONG_TAG = 0x1f };
+enum { LONG_FORM = 0x80, LENGTH_BYTES_MAX = 4, LONG_TAG = 0x1f, NUMBER_BYTES_MAX = 5 };
 
 static bool read_length(struct reader *reader, size_t *length)
 {
@@ -40,6 +40,34 @@ bool der_expect(struct reader *reader, uint8_t tag, struct span *content)
     if (!der_read(&ahead, &found, content) || found != tag)
         return false;
     *reader = ahead;
+    return true;
+}
+
+bool der_inner(struct span field, uint8_t tag, struct span *content)
+{
+    struct reader reader = reader_over_span(field);
+    return der_expect(&reader, tag, content) && reader_left(&reader) == 0;
+}
+
+bool der_field(struct reader *reader, uint8_t field, uint8_t tag, struct span *content)
+{
+    struct reader ahead = *reader;
+    struct span inner;
+    if (!der_expect(&ahead, field, &inner) || !der_inner(inner, tag, content))
+        return false;
+    *reader = ahead;
+    return true;
+}
+
+bool der_number(struct span content, int64_t *number)
+{
+    struct reader reader = reader_over_span(content);
+    uint8_t byte;
+    if (content.size < 1 || content.size > NUMBER_BYTES_MAX)
+        return false;
+    *number = *content.at & 0x80 ? -1 : 0;
+    while (read_u8(&reader, &byte))
+        *number = *number * 256 + byte;
     return true;
 }
 

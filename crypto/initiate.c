@@ -84,7 +84,7 @@ static enum step send_negotiate(struct initiator *initiator, struct span token,
     enum refusal refusal = ntlm_initiate_negotiate(&initiator->ntlm, &writer);
     if (refusal != REFUSAL_NONE)
         return refuse(initiator, refusal);
-    spnego_init_write(reply, writer_span(&writer));
+    spnego_init_write(reply, spnego_ntlm_list(), writer_span(&writer));
     return proceed(initiator, INITIATE_NEGOTIATED, reply);
 }
 
@@ -93,7 +93,7 @@ static enum refusal check_choice(const struct spnego_response *response)
 {
     if (response->state == SPNEGO_REJECT)
         return REFUSAL_NO_MECHANISM;
-    if (response->mechanism.size && !span_equal(response->mechanism, spnego_ntlm()))
+    if (response->mechanism.size && !span_equal(response->mechanism, spnego_oid(SPNEGO_NTLM)))
         return REFUSAL_NO_MECHANISM;
     /* Completed before it has seen a proof: a server that lets anybody in. */
     return response->state == SPNEGO_COMPLETED ? REFUSAL_ANONYMOUS : REFUSAL_NONE;
@@ -108,7 +108,7 @@ static enum refusal answer_challenge(struct initiator *initiator, struct span ch
     if (refusal != REFUSAL_NONE)
         return refusal;
     return ntlm_mac(initiator->ntlm.session_key, initiator->ntlm.agreed, NTLM_FROM_CLIENT,
-                    spnego_own_list(), mic)
+                    spnego_ntlm_list(), mic)
                ? REFUSAL_NONE
                : REFUSAL_INTERNAL;
 }
@@ -153,11 +153,11 @@ static enum refusal check_last(const struct initiator *initiator, struct span to
     if (response.state == SPNEGO_INCOMPLETE || response.state == SPNEGO_REQUEST_MIC ||
         response.token.size)
         return REFUSAL_OUT_OF_ORDER;
-    if (response.mechanism.size && !span_equal(response.mechanism, spnego_ntlm()))
+    if (response.mechanism.size && !span_equal(response.mechanism, spnego_oid(SPNEGO_NTLM)))
         return REFUSAL_NO_MECHANISM;
     if (response.mic.size == 0)
         return initiator->mic_needed ? REFUSAL_MECH_LIST_MIC : REFUSAL_NONE;
-    return ntlm_mac_right(ntlm->session_key, ntlm->agreed, NTLM_FROM_SERVER, spnego_own_list(),
+    return ntlm_mac_right(ntlm->session_key, ntlm->agreed, NTLM_FROM_SERVER, spnego_ntlm_list(),
                           response.mic)
                ? REFUSAL_NONE
                : REFUSAL_MECH_LIST_MIC;

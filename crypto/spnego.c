@@ -2,49 +2,64 @@
 
 #include "crypto/der.h"
 
-static const uint8_t spnego_oid[] = {0x2b, 0x06, 0x01, 0x05, 0x05, 0x02};
+static const uint8_t own_oid[] = {0x2b, 0x06, 0x01, 0x05, 0x05, 0x02};
+static const uint8_t kerberos_oid[] = {0x2a, 0x86, 0x48, 0x86, 0xf7, 0x12, 0x01, 0x02, 0x02};
+static const uint8_t ms_kerberos_oid[] = {0x2a, 0x86, 0x48, 0x82, 0xf7, 0x12, 0x01, 0x02, 0x02};
 static const uint8_t ntlm_oid[] = {0x2b, 0x06, 0x01, 0x04, 0x01, 0x82, 0x37, 0x02, 0x02, 0x0a};
 
 /* SEQUENCE { OID of NTLMSSP }. */
-static const uint8_t own_list[] = {0x30, 0x0c, 0x06, 0x0a, 0x2b, 0x06, 0x01,
-                                   0x04, 0x01, 0x82, 0x37, 0x02, 0x02, 0x0a};
+static const uint8_t ntlm_list[] = {0x30, 0x0c, 0x06, 0x0a, 0x2b, 0x06, 0x01,
+                                    0x04, 0x01, 0x82, 0x37, 0x02, 0x02, 0x0a};
 
 /* The text that MS-SPNG 2.2.1 gives a server that follows RFC 4178. */
 static const uint8_t hint_name[] = "not_defined_in_RFC4178@please_ignore";
 
-struct span spnego_ntlm(void)
+struct span spnego_oid(enum spnego_mechanism mechanism)
 {
-    return (struct span){ntlm_oid, sizeof ntlm_oid};
+    switch (mechanism) {
+    case SPNEGO_KERBEROS: return (struct span){kerberos_oid, sizeof kerberos_oid};
+    case SPNEGO_MS_KERBEROS: return (struct span){ms_kerberos_oid, sizeof ms_kerberos_oid};
+    case SPNEGO_NTLM: return (struct span){ntlm_oid, sizeof ntlm_oid};
+    case SPNEGO_OTHER: break;
+    }
+    return (struct span){NULL, 0};
 }
 
-struct span spnego_own_list(void)
+enum spnego_mechanism spnego_mechanism(struct span oid)
 {
-    return (struct span){own_list, sizeof own_list};
+    static const enum spnego_mechanism known[] = {SPNEGO_KERBEROS, SPNEGO_MS_KERBEROS, SPNEGO_NTLM};
+    for (size_t i = 0; i < sizeof known / sizeof *known; i++)
+        if (span_equal(oid, spnego_oid(known[i])))
+            return known[i];
+    return SPNEGO_OTHER;
 }
 
-/* The one element inside a context-tagged field, which fills it. */
-static bool read_inner(struct span field, uint8_t tag, struct span *content)
+bool spnego_offers(const struct spnego_init *init, enum spnego_mechanism mechanism)
 {
-    struct reader reader = reader_over_span(field);
-    return der_expect(&reader, tag, content) && reader_left(&reader) == 0;
+    for (size_t i = 0; i < init->offers_count; i++)
+        if (init->offers[i] == mechanism)
+            return true;
+    return false;
+}
+
+struct span spnego_ntlm_list(void)
+{
+    return (struct span){ntlm_list, sizeof ntlm_list};
 }
 
 static bool read_mechanisms(struct span list, struct spnego_init *init)
 {
     struct span content, oid;
-    if (!read_inner(list, DER_SEQUENCE, &content))
+    if (!der_inner(list, DER_SEQUENCE, &content))
         return false;
     struct reader reader = reader_over_span(content);
     init->mech_list = list;
-    for (unsigned i = 0; reader_left(&reader); i++) {
-        if (i == SPNEGO_MECHANISMS_MAX || !der_expect(&reader, DER_OID, &oid))
+    while (reader_left(&reader)) {
+        if (init->offers_count == SPNEGO_MECHANISMS_MAX || !der_expect(&reader, DER_OID, &oid))
             return false;
-        if (span_equal(oid, spnego_ntlm())) {
-            init->ntlm = true;
-            init->ntlm_first |= i == 0;
-        }
+        init->offers[init->offers_count++] = spnego_mechanism(oid);
     }
-    return content.size > 0;
+    return init->offers_count > 0;
 }
 
 /* The content of the SEQUENCE in GSS-API's initial framing (RFC 2743 3.1) and NegotiationToken's
@@ -57,9 +72,8 @@ static bool open_init(struct span token, struct reader *fields)
         return false;
     reader = reader_over_span(frame);
     if (!der_expect(&reader, DER_OID, &oid) ||
-        !span_equal(oid, (struct span){spnego_oid, sizeof spnego_oid}) ||
-        !der_expect(&reader, DER_CONTEXT_0, &choice) ||
-        !read_inner(choice, DER_SEQUENCE, &sequence))
+        !span_equal(oid, (struct span){own_oid, sizeof own_oid}) ||
+        !der_expect(&reader, DER_CONTEXT_0, &choice) || !der_inner(choice, DER_SEQUENCE, &sequence))
         return false;
     *fields = reader_over_span(sequence);
     return true;
@@ -79,7 +93,7 @@ bool spnego_init_read(struct span token, struct spnego_init *init)
 {
     struct reader reader;
     uint32_t seen = 0;
-    *init = (struct spnego_init){.ntlm = false};
+    *init = (struct spnego_init){.offers_count = 0};
     if (!open_init(token, &reader))
         return false;
     while (reader_left(&reader)) {
@@ -89,7 +103,7 @@ bool spnego_init_read(struct span token, struct spnego_init *init)
             return false;
         if (tag == DER_CONTEXT_0 && !read_mechanisms(field, init))
             return false;
-        if (tag == DER_CONTEXT_2 && !read_inner(field, DER_OCTET_STRING, &init->token))
+        if (tag == DER_CONTEXT_2 && !der_inner(field, DER_OCTET_STRING, &init->token))
             return false;
     }
     return init->mech_list.size > 0;
@@ -98,7 +112,7 @@ bool spnego_init_read(struct span token, struct spnego_init *init)
 static bool read_state(struct span field, enum spnego_state *state)
 {
     struct span value;
-    if (!read_inner(field, DER_ENUMERATED, &value) || value.size != 1)
+    if (!der_inner(field, DER_ENUMERATED, &value) || value.size != 1)
         return false;
     uint8_t number = *value.at;
     *state = (enum spnego_state)number;
@@ -109,9 +123,9 @@ static bool read_response_field(uint8_t tag, struct span field, struct spnego_re
 {
     switch (tag) {
     case DER_CONTEXT_0: return read_state(field, &response->state);
-    case DER_CONTEXT_1: return read_inner(field, DER_OID, &response->mechanism);
-    case DER_CONTEXT_2: return read_inner(field, DER_OCTET_STRING, &response->token);
-    case DER_CONTEXT_3: return read_inner(field, DER_OCTET_STRING, &response->mic);
+    case DER_CONTEXT_1: return der_inner(field, DER_OID, &response->mechanism);
+    case DER_CONTEXT_2: return der_inner(field, DER_OCTET_STRING, &response->token);
+    case DER_CONTEXT_3: return der_inner(field, DER_OCTET_STRING, &response->mic);
     default: return true;
     }
 }
@@ -122,8 +136,7 @@ bool spnego_response_read(struct span token, struct spnego_response *response)
     struct span choice, sequence;
     uint32_t seen = 0;
     *response = (struct spnego_response){.state = SPNEGO_NO_STATE};
-    if (!der_expect(&reader, DER_CONTEXT_1, &choice) ||
-        !read_inner(choice, DER_SEQUENCE, &sequence))
+    if (!der_expect(&reader, DER_CONTEXT_1, &choice) || !der_inner(choice, DER_SEQUENCE, &sequence))
         return false;
     reader = reader_over_span(sequence);
     while (reader_left(&reader)) {
@@ -150,29 +163,39 @@ static size_t field_size(struct span content)
     return content.size ? der_size(der_size(content.size)) : 0;
 }
 
-/* Everything of a first token up to the fields behind the mechanisms, which take `rest` bytes. */
-static void write_init_start(struct writer *writer, size_t rest)
+void spnego_list_write(struct writer *writer, const enum spnego_mechanism *mechanisms, size_t count)
 {
-    size_t fields = der_size(sizeof own_list) + rest;
-    size_t choice = der_size(fields);
-    der_write_head(writer, DER_APPLICATION_0, der_size(sizeof spnego_oid) + der_size(choice));
-    der_write(writer, DER_OID, (struct span){spnego_oid, sizeof spnego_oid});
-    der_write_head(writer, DER_CONTEXT_0, choice);
-    der_write_head(writer, DER_SEQUENCE, fields);
-    der_write(writer, DER_CONTEXT_0, spnego_own_list());
+    size_t content = 0;
+    for (size_t i = 0; i < count; i++)
+        content += der_size(spnego_oid(mechanisms[i]).size);
+    der_write_head(writer, DER_SEQUENCE, content);
+    for (size_t i = 0; i < count; i++)
+        der_write(writer, DER_OID, spnego_oid(mechanisms[i]));
 }
 
-void spnego_init_write(struct writer *writer, struct span token)
+/* Everything of a first token up to the fields behind the mechanisms, which take `rest` bytes. */
+static void write_init_start(struct writer *writer, struct span list, size_t rest)
 {
-    write_init_start(writer, field_size(token));
+    size_t fields = der_size(list.size) + rest;
+    size_t choice = der_size(fields);
+    der_write_head(writer, DER_APPLICATION_0, der_size(sizeof own_oid) + der_size(choice));
+    der_write(writer, DER_OID, (struct span){own_oid, sizeof own_oid});
+    der_write_head(writer, DER_CONTEXT_0, choice);
+    der_write_head(writer, DER_SEQUENCE, fields);
+    der_write(writer, DER_CONTEXT_0, list);
+}
+
+void spnego_init_write(struct writer *writer, struct span list, struct span token)
+{
+    write_init_start(writer, list, field_size(token));
     write_field(writer, DER_CONTEXT_2, DER_OCTET_STRING, token);
 }
 
-void spnego_hint_write(struct writer *writer)
+void spnego_hint_write(struct writer *writer, struct span list)
 {
     const struct span name = {hint_name, sizeof hint_name - 1};
     size_t hints = field_size(name);
-    write_init_start(writer, der_size(der_size(hints)));
+    write_init_start(writer, list, der_size(der_size(hints)));
     der_write_head(writer, DER_CONTEXT_3, der_size(hints));
     der_write_head(writer, DER_SEQUENCE, hints);
     write_field(writer, DER_CONTEXT_0, DER_GENERAL_STRING, name);

@@ -144,7 +144,7 @@ static void take_offer(const struct probe *probe, struct probe_result *result)
     result->max_read_size = response->max_read_size;
     result->max_write_size = response->max_write_size;
     result->tells_mechanisms = spnego_init_read(response->token, &hint);
-    result->ntlm = result->tells_mechanisms && hint.ntlm;
+    result->ntlm = result->tells_mechanisms && spnego_offers(&hint, SPNEGO_NTLM);
 }
 
 /* Asks once more; false when the server has stopped answering, and asking must end. */

@@ -77,7 +77,7 @@ static bool answer_negotiate(struct connection *connection, const struct smb2_me
     if (!message || negotiate_request_read(bytes, &offer) != STATUS_SUCCESS || !offer.has_signing ||
         !preauth_add(&peer->preauth, bytes))
         return false;
-    accept_write_hint(&hint);
+    accept_write_hint(&hint, &(const struct accept_policy){.refuse_ntlm = false});
     peer->signing = (enum signing_algorithm)offer.signing[0];
     peer->cipher = offer.has_encryption ? (enum cipher)offer.ciphers[0] : CIPHER_NONE;
     struct negotiate_response response = {

@@ -165,7 +165,7 @@ static inline enum step begin(struct attempt *attempt)
     if (other_first && result == STEP_CONTINUE) {
         assert_int_equal(unwrap(attempt, reply, &response).size, 0);
         assert_int_equal(response.state, SPNEGO_REQUEST_MIC);
-        assert_true(span_equal(response.mechanism, spnego_ntlm()));
+        assert_true(span_equal(response.mechanism, spnego_oid(SPNEGO_NTLM)));
         result = step(attempt, wrap(attempt, false, negotiate, none), &reply);
     }
     if (result == STEP_REFUSED)

@@ -161,7 +161,7 @@ static struct span server_says(const struct server *server, struct wire *wire)
         .state = server->state,
         .mechanism = server->mechanism ? (struct span){(const uint8_t *)server->mechanism,
                                                        strlen(server->mechanism)}
-                                       : spnego_ntlm(),
+                                       : spnego_oid(SPNEGO_NTLM),
         .token = writer_span(&writer),
     };
     if (server->raw)
@@ -312,7 +312,7 @@ static void last_tokens(void **state)
         assert_true(initiator_session_key(initiator, &key));
         assert_true(ntlm_mac(key.bytes, NTLM_KEY_EXCH,
                              lasts[i].mic == CLIENTS ? NTLM_FROM_CLIENT : NTLM_FROM_SERVER,
-                             spnego_own_list(), mic));
+                             spnego_ntlm_list(), mic));
         mic[4] ^= lasts[i].mic == WRONG;
         const struct spnego_response response = {
             .state = lasts[i].last,

@@ -105,11 +105,12 @@ static void first_tokens(void **state)
         struct spnego_init init;
         struct span token = hex_span(hex[i], room);
         assert_true(spnego_init_read(token, &init));
-        assert_true(init.ntlm && init.ntlm_first);
+        assert_int_equal(init.offers_count, 1);
+        assert_int_equal(init.offers[0], SPNEGO_NTLM);
         assert_int_equal(init.token.size, 40);
-        assert_true(span_equal(init.mech_list, spnego_own_list()));
+        assert_true(span_equal(init.mech_list, spnego_ntlm_list()));
         struct writer writer = writer_over(own, sizeof own);
-        spnego_init_write(&writer, init.token);
+        spnego_init_write(&writer, init.mech_list, init.token);
         assert_true(writer_done(&writer));
         assert_true(span_equal(writer_span(&writer), token));
     }
@@ -157,14 +158,28 @@ static void hint(void **state)
     (void)state;
     uint8_t room[1024], own[256];
     struct spnego_init init;
+    struct accept_policy policy = {.refuse_ntlm = false};
     struct writer writer = writer_over(own, sizeof own);
-    accept_write_hint(&writer);
+    accept_write_hint(&writer, &policy);
     assert_true(writer_done(&writer));
     assert_true(span_equal(writer_span(&writer), hex_span(SAMBA_HINT, room)));
     assert_true(spnego_init_read(writer_span(&writer), &init));
-    assert_true(init.ntlm_first);
+    assert_int_equal(init.offers[0], SPNEGO_NTLM);
+    policy.keytab = "a keytab";
+    for (int i = 0; i < 2; i++) {
+        policy.refuse_ntlm = i;
+        writer = writer_over(own, sizeof own);
+        accept_write_hint(&writer, &policy);
+        assert_true(writer_done(&writer));
+        assert_true(spnego_init_read(writer_span(&writer), &init));
+        assert_int_equal(init.offers_count, 3 - i);
+        assert_int_equal(init.offers[0], SPNEGO_MS_KERBEROS);
+        assert_int_equal(init.offers[1], SPNEGO_KERBEROS);
+        assert_int_equal(spnego_offers(&init, SPNEGO_NTLM), !i);
+    }
     assert_true(spnego_init_read(hex_span(WINDOWS_HINT, room), &init));
-    assert_true(init.ntlm && !init.ntlm_first);
+    assert_true(spnego_offers(&init, SPNEGO_NTLM));
+    assert_int_equal(init.offers[0], SPNEGO_OTHER); /* NEGOEX */
 }
 
 static void mechanism_lists(void **state)
@@ -198,7 +213,8 @@ static void mechanism_lists(void **state)
         if (good != cases[i].good)
             fail_msg("case %zu", i);
         if (good)
-            assert_true(init.ntlm == cases[i].ntlm && init.ntlm_first == cases[i].first);
+            assert_true(spnego_offers(&init, SPNEGO_NTLM) == cases[i].ntlm &&
+                        (init.offers[0] == SPNEGO_NTLM) == cases[i].first);
     }
 }
 
