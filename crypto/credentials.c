@@ -7,9 +7,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* The shortest entry, "user:x:" and a hash: it bounds how many a text can hold, so that the entries
- * never move and leave no copies of hashes behind. */
-enum { ENTRY_SIZE_MIN = 7 + 2 * NT_HASH_SIZE };
+/* The shortest entry, "mapped:*:a@b:keytab=/": it bounds how many a text can hold, so that the
+ * entries never move and leave no copies of hashes behind. */
+enum { ENTRY_SIZE_MIN = 21 };
 
 static int compare_keys(const struct entry *a, const struct entry *b)
 {
@@ -139,33 +139,54 @@ struct entry *credentials_lookup(const struct credentials *credentials, enum cre
     return found ? *found : NULL;
 }
 
-/* The entry for an identity: with its domain, else without one. A backslash inside a part would let
- * a client that names no domain pick an entry that asks for one. */
-static struct entry *find_identity(const struct credentials *credentials,
-                                   enum credentials_kind kind, const char *user, const char *domain)
+/* A backslash inside a part would let a client that names no domain pick an entry that asks for
+ * one. */
+static bool is_part(const char *text)
+{
+    return *text && !strchr(text, '\\');
+}
+
+/* The entry of DOMAIN\user; NULL when there is none, or a part is empty. */
+static struct entry *find_exact(const struct credentials *credentials, enum credentials_kind kind,
+                                const char *user, const char *domain)
 {
     char name[CREDENTIALS_NAME_MAX];
     struct writer writer = writer_over(name, sizeof name);
-    struct entry *entry = NULL;
-    if (!*user || strchr(user, '\\') || strchr(domain, '\\'))
+    if (!is_part(user) || !is_part(domain))
         return NULL;
     write_bytes(&writer, domain, strlen(domain));
     write_u8(&writer, '\\');
     write_bytes(&writer, user, strlen(user));
     write_u8(&writer, '\0');
-    if (*domain && writer_done(&writer))
-        entry = credentials_lookup(credentials, kind, name);
-    return entry ? entry : credentials_lookup(credentials, kind, user);
+    return writer_done(&writer) ? credentials_lookup(credentials, kind, name) : NULL;
+}
+
+static struct entry *find_plain(const struct credentials *credentials, enum credentials_kind kind,
+                                const char *user)
+{
+    return is_part(user) ? credentials_lookup(credentials, kind, user) : NULL;
+}
+
+MUST_USE static bool take_hash(const struct entry *entry, uint8_t nt_hash[NT_HASH_SIZE])
+{
+    if (entry)
+        memcpy(nt_hash, entry->nt_hash, NT_HASH_SIZE);
+    return entry != NULL;
 }
 
 bool credentials_find_user(const struct credentials *credentials, const char *user,
                            const char *domain, uint8_t nt_hash[NT_HASH_SIZE])
 {
-    const struct entry *entry = find_identity(credentials, CREDENTIALS_USER, user, domain);
-    if (!entry)
-        return false;
-    memcpy(nt_hash, entry->nt_hash, NT_HASH_SIZE);
-    return true;
+    const struct entry *entry = find_exact(credentials, CREDENTIALS_USER, user, domain);
+    if (!entry && !strchr(domain, '\\'))
+        entry = find_plain(credentials, CREDENTIALS_USER, user);
+    return take_hash(entry, nt_hash);
+}
+
+bool credentials_find_domain_user(const struct credentials *credentials, const char *user,
+                                  const char *domain, uint8_t nt_hash[NT_HASH_SIZE])
+{
+    return take_hash(find_exact(credentials, CREDENTIALS_USER, user, domain), nt_hash);
 }
 
 /* Splits [DOMAIN\]ACCOUNT, which the parser has checked. */
@@ -176,7 +197,6 @@ static bool split_target(const char *target, struct account *account)
     if (!read_until(&reader, '\\', &domain))
         domain = (struct span){NULL, 0};
     size_t user_size = reader_left(&reader);
-    memset(account, 0, sizeof *account);
     if (domain.size >= sizeof account->domain || user_size >= sizeof account->user)
         return false;
     if (domain.size)
@@ -184,15 +204,30 @@ static bool split_target(const char *target, struct account *account)
     return read_copy(&reader, account->user, user_size);
 }
 
-bool credentials_find_mapped(const struct credentials *credentials, const char *user,
-                             const char *domain, struct account *account)
+static const struct entry *find_mapping(const struct credentials *credentials, const char *user,
+                                        const char *domain, enum credentials_names names)
 {
-    const struct entry *entry = find_identity(credentials, CREDENTIALS_MAPPED, user, domain);
-    if (!entry)
-        entry = credentials_lookup(credentials, CREDENTIALS_MAPPED, "*");
+    const struct entry *entry = NULL;
+    if (names == CREDENTIALS_EXACT)
+        return find_exact(credentials, CREDENTIALS_MAPPED, user, domain);
+    if (names == CREDENTIALS_PLAIN)
+        entry = find_plain(credentials, CREDENTIALS_MAPPED, user);
+    return entry ? entry : credentials_lookup(credentials, CREDENTIALS_MAPPED, "*");
+}
+
+bool credentials_find_mapped(const struct credentials *credentials, const char *user,
+                             const char *domain, enum credentials_names names,
+                             struct account *account)
+{
+    const struct entry *entry = find_mapping(credentials, user, domain, names);
+    *account = (struct account){.key = ACCOUNT_NT_HASH};
     if (!entry || !split_target(entry->target, account))
         return false;
+    account->key = entry->account_key;
     memcpy(account->nt_hash, entry->nt_hash, NT_HASH_SIZE);
+    /* The parser has seen that it fits. */
+    if (entry->secret)
+        memcpy(account->secret, entry->secret, strlen(entry->secret) + 1);
     return true;
 }
 

@@ -7,6 +7,8 @@
  *     user:DOMAIN\NAME:NTHASH        only when the client names that domain
  *     mapped:NAME:[DOMAIN\]ACCOUNT:NTHASH   login `mapped` for that user (NAME may have a domain)
  *     mapped:*:[DOMAIN\]ACCOUNT:NTHASH      … for everybody without a line of their own
+ *     mapped:NAME:ACCOUNT@REALM:keytab=/PATH     … by Kerberos, with the key in that keytab
+ *     mapped:NAME:ACCOUNT@REALM:password=TEXT    … with a password: the rest of the line
  *
  * NTHASH is 32 hexadecimal digits. Names are compared without regard to case. The file must be a
  * regular file of mode 0600 or less that belongs to the reader (or to root).
@@ -16,12 +18,25 @@
 
 #include "crypto/accept.h"
 
-enum { CREDENTIALS_FILE_MAX = 16 * 1024 * 1024, CREDENTIALS_LINE_MAX = 2048 };
+enum {
+    CREDENTIALS_FILE_MAX = 16 * 1024 * 1024,
+    CREDENTIALS_LINE_MAX = 2048,
+    CREDENTIALS_SECRET_MAX = 1024, /* a keytab's path or a password, with its NUL */
+};
+
+/* What an account proves itself with. */
+enum account_key {
+    ACCOUNT_NT_HASH, /* NTLMv2 */
+    ACCOUNT_KEYTAB,  /* Kerberos, as for a password */
+    ACCOUNT_PASSWORD,
+};
 
 struct account {
-    char user[IDENTITY_NAME_MAX];
-    char domain[IDENTITY_NAME_MAX]; /* empty when the entry names none */
+    enum account_key key;
+    char user[IDENTITY_NAME_MAX];   /* with Kerberos "ACCOUNT@REALM" */
+    char domain[IDENTITY_NAME_MAX]; /* empty when the entry names none, and with Kerberos */
     uint8_t nt_hash[NT_HASH_SIZE];
+    char secret[CREDENTIALS_SECRET_MAX]; /* path of the keytab, or password */
 };
 
 struct credentials;
@@ -49,9 +64,17 @@ size_t credentials_mapped(const struct credentials *credentials);
 MUST_USE bool credentials_find_user(const struct credentials *credentials, const char *user,
                                     const char *domain, uint8_t nt_hash[NT_HASH_SIZE]);
 
-/* Finds the mapped account for an identity: its own line first, then `*`. The caller wipes it. */
+/* The same, but only an entry with that domain. */
+MUST_USE bool credentials_find_domain_user(const struct credentials *credentials, const char *user,
+                                           const char *domain, uint8_t nt_hash[NT_HASH_SIZE]);
+
+/* Which mappings are looked for: that of DOMAIN\NAME; that of NAME, then `*`; or only `*`. */
+enum credentials_names { CREDENTIALS_EXACT, CREDENTIALS_PLAIN, CREDENTIALS_EVERYBODY };
+
+/* Finds the mapped account of a user. The caller wipes it. */
 MUST_USE bool credentials_find_mapped(const struct credentials *credentials, const char *user,
-                                      const char *domain, struct account *account);
+                                      const char *domain, enum credentials_names names,
+                                      struct account *account);
 
 /* Editing, for `countersign user`. Each rewrites the file whole and atomically (a new 0600 file
  * with the owner of the old one, fsync, rename), keeping comments and the order of lines; false
@@ -67,7 +90,9 @@ struct credentials_entry {
     enum credentials_kind kind;
     const char *name;
     const char *target; /* NULL for a user */
-    uint8_t nt_hash[NT_HASH_SIZE];
+    enum account_key key;
+    uint8_t nt_hash[NT_HASH_SIZE]; /* for ACCOUNT_NT_HASH */
+    const char *secret;            /* for the others, which only mappings have */
 };
 MUST_USE bool credentials_add_all(const char *path, const struct credentials_entry *entries,
                                   size_t count, unsigned owner, unsigned group,

@@ -38,7 +38,11 @@ static void write_entry(struct writer *writer, const struct credentials_entry *e
         write_text(writer, entry->target);
         write_u8(writer, ':');
     }
-    write_hex(writer, entry->nt_hash);
+    write_text(writer, account_key_prefix(entry->key));
+    if (entry->key == ACCOUNT_NT_HASH)
+        write_hex(writer, entry->nt_hash);
+    else
+        write_text(writer, entry->secret);
     write_u8(writer, '\n');
 }
 
@@ -69,7 +73,8 @@ static void write_edited(struct writer *writer, const struct edit *edit, struct 
 static size_t entry_room(const struct credentials_entry *entry)
 {
     size_t target = entry->target ? strlen(entry->target) : 0;
-    return sizeof "mapped:::\n" + strlen(entry->name) + target + 2 * NT_HASH_SIZE;
+    size_t secret = entry->key == ACCOUNT_NT_HASH ? 2 * NT_HASH_SIZE : strlen(entry->secret);
+    return sizeof "mapped:::password=\n" + strlen(entry->name) + target + secret;
 }
 
 /* Finds the old entries that new ones replace. */
@@ -155,8 +160,14 @@ static bool check_entries(const struct credentials_entry *entries, size_t count,
         if (problem)
             return credentials_fail(error, 0, "the name %s", problem);
         problem = entries[i].kind == CREDENTIALS_MAPPED ? target_problem(entries[i].target) : NULL;
+        if (!problem && entries[i].key != ACCOUNT_NT_HASH)
+            problem = principal_problem(entries[i].target);
         if (problem)
             return credentials_fail(error, 0, "the mapped account %s", problem);
+        if (entries[i].key != ACCOUNT_NT_HASH)
+            problem = secret_problem(entries[i].key, entries[i].secret);
+        if (problem)
+            return credentials_fail(error, 0, "the keytab or password %s", problem);
     }
     return true;
 }

@@ -21,7 +21,9 @@ struct entry {
     char *name;
     char *target; /* NULL for a user */
     struct name_key key;
+    enum account_key account_key;
     uint8_t nt_hash[NT_HASH_SIZE];
+    char *secret; /* NULL with an NT hash */
 };
 
 struct credentials {
@@ -50,6 +52,14 @@ MUST_USE bool line_next(struct reader *reader, struct span *line);
 /* What may stand as `kind`'s NAME or as a target; NULL, or what is wrong, to follow "NAME …". */
 const char *name_problem(enum credentials_kind kind, const char *name);
 const char *target_problem(const char *target);
+
+/* What may be a mapping's target and secret when it logs in by Kerberos; NULL, or what is wrong, to
+ * follow "the mapped account …" and "the keytab/password …". */
+const char *principal_problem(const char *target);
+const char *secret_problem(enum account_key key, const char *secret);
+
+/* What the last field begins with: "keytab=", "password=", or "" for an NT hash. */
+const char *account_key_prefix(enum account_key key);
 
 /* 32 hexadecimal digits, or false. */
 MUST_USE bool nt_hash_parse(struct span digits, uint8_t nt_hash[NT_HASH_SIZE]);

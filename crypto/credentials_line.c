@@ -25,6 +25,9 @@ void entry_wipe(struct entry *entry)
     free(entry->name);
     free(entry->target);
     free(entry->key.bytes);
+    if (entry->secret)
+        OPENSSL_cleanse(entry->secret, strlen(entry->secret));
+    free(entry->secret);
     OPENSSL_cleanse(entry, sizeof *entry);
 }
 
@@ -139,6 +142,42 @@ bool nt_hash_parse(struct span digits, uint8_t nt_hash[NT_HASH_SIZE])
     return true;
 }
 
+const char *principal_problem(const char *target)
+{
+    struct reader reader = reader_over(target, strlen(target));
+    struct span account;
+    if (strchr(target, '\\') || !read_until(&reader, '@', &account) || account.size == 0 ||
+        reader_left(&reader) == 0 || memchr(reader.at, '@', reader_left(&reader)))
+        return "must be ACCOUNT@REALM to log in by Kerberos";
+    return target_problem(target);
+}
+
+const char *secret_problem(enum account_key key, const char *secret)
+{
+    size_t size = strlen(secret);
+    if (size == 0)
+        return "is empty";
+    if (size >= CREDENTIALS_SECRET_MAX)
+        return "is too long";
+    if (key == ACCOUNT_KEYTAB && secret[0] != '/')
+        return "must be a path from the root";
+    for (size_t i = 0; i < size; i++) {
+        if ((unsigned char)secret[i] < 0x20 || secret[i] == 0x7f)
+            return "holds a control character";
+    }
+    return NULL;
+}
+
+const char *account_key_prefix(enum account_key key)
+{
+    switch (key) {
+    case ACCOUNT_KEYTAB: return "keytab=";
+    case ACCOUNT_PASSWORD: return "password=";
+    case ACCOUNT_NT_HASH: break;
+    }
+    return "";
+}
+
 static char *copy_text(struct span field)
 {
     return strndup((const char *)field.at, field.size);
@@ -166,13 +205,52 @@ static bool parse_names(struct span name, struct span target, struct entry *entr
     const char *problem = name_problem(entry->kind, entry->name);
     if (problem)
         return credentials_fail(error, entry->line, "the name %s; correct the line", problem);
-    problem = mapped ? target_problem(entry->target) : NULL;
+    if (mapped && entry->secret)
+        problem = principal_problem(entry->target);
+    else if (mapped)
+        problem = target_problem(entry->target);
     if (problem)
         return credentials_fail(error, entry->line, "the mapped account %s; correct the line",
                                 problem);
     if (!name_key_make(entry->name, &entry->key))
         return credentials_fail(error, entry->line, "out of memory");
     return true;
+}
+
+/* Whether the field begins with the prefix of that key; then moves past it. */
+MUST_USE static bool take_prefix(struct reader *field, enum account_key key)
+{
+    const char *prefix = account_key_prefix(key);
+    struct reader ahead = *field;
+    struct span begin;
+    if (!read_span(&ahead, strlen(prefix), &begin) ||
+        !span_equal(begin, (struct span){(const uint8_t *)prefix, strlen(prefix)}))
+        return false;
+    *field = ahead;
+    return true;
+}
+
+/* The last field: an NT hash or, of a mapping, what Kerberos needs. */
+static bool parse_key(struct reader field, struct entry *entry, struct credentials_error *error)
+{
+    bool mapped = entry->kind == CREDENTIALS_MAPPED;
+    if (mapped && take_prefix(&field, ACCOUNT_KEYTAB))
+        entry->account_key = ACCOUNT_KEYTAB;
+    else if (mapped && take_prefix(&field, ACCOUNT_PASSWORD))
+        entry->account_key = ACCOUNT_PASSWORD;
+    else if (nt_hash_parse(reader_rest(&field), entry->nt_hash))
+        return true;
+    else
+        return credentials_fail(error, entry->line,
+                                "the last field is not an NT hash of 32 hexadecimal digits; write "
+                                "the line anew with 'countersign user add'");
+    entry->secret = copy_text(reader_rest(&field));
+    if (!entry->secret)
+        return credentials_fail(error, entry->line, "out of memory");
+    const char *problem = secret_problem(entry->account_key, entry->secret);
+    return !problem ||
+           credentials_fail(error, entry->line, "the %s %s; correct the line",
+                            entry->account_key == ACCOUNT_KEYTAB ? "keytab" : "password", problem);
 }
 
 bool entry_parse(struct span line, unsigned number, struct entry *entry,
@@ -194,9 +272,5 @@ bool entry_parse(struct span line, unsigned number, struct entry *entry,
     if (!read_until(&fields, ':', &name) || (mapped && !read_until(&fields, ':', &target)))
         return credentials_fail(error, number, "has too few fields; it should be '%s'",
                                 mapped ? "mapped:NAME:ACCOUNT:NTHASH" : "user:NAME:NTHASH");
-    if (!nt_hash_parse(reader_rest(&fields), entry->nt_hash))
-        return credentials_fail(error, number,
-                                "the last field is not an NT hash of 32 hexadecimal digits; write "
-                                "the line anew with 'countersign user add'");
-    return parse_names(name, target, entry, error);
+    return parse_key(fields, entry, error) && parse_names(name, target, entry, error);
 }

@@ -1,6 +1,22 @@
 #include "crypto/identity.h"
 
+#include <stdlib.h>
+#include <string.h>
+
 #include "crypto/text.h"
+
+enum { IDENTITY_TEXTS = 5 };
+
+/* The texts follow one another, each with its NUL. */
+struct packed_identity {
+    enum mechanism mechanism;
+    enum authority authority;
+    bool spnego, mic_present, mutual;
+    int64_t expires;
+    uint8_t groups[IDENTITY_GROUPS_MAX / 8];
+    size_t size[IDENTITY_TEXTS];
+    char texts[];
+};
 
 const char *mechanism_name(enum mechanism mechanism)
 {
@@ -21,4 +37,50 @@ bool identity_same(const struct identity *a, const struct identity *b)
 {
     return a->mechanism == b->mechanism && text_same_name(a->user, b->user) &&
            text_same_name(a->domain, b->domain) && text_same_name(a->principal, b->principal);
+}
+
+struct packed_identity *identity_pack(const struct identity *identity)
+{
+    const char *const texts[IDENTITY_TEXTS] = {identity->user, identity->domain,
+                                               identity->principal, identity->workstation,
+                                               identity->target_name};
+    size_t all = 0, at = 0;
+    for (int i = 0; i < IDENTITY_TEXTS; i++)
+        all += strlen(texts[i]) + 1;
+    struct packed_identity *packed = malloc(sizeof *packed + all);
+    if (!packed)
+        return NULL;
+    packed->mechanism = identity->mechanism;
+    packed->authority = identity->authority;
+    packed->spnego = identity->spnego;
+    packed->mic_present = identity->mic_present;
+    packed->mutual = identity->mutual;
+    packed->expires = identity->expires;
+    memcpy(packed->groups, identity->groups, sizeof packed->groups);
+    for (int i = 0; i < IDENTITY_TEXTS; i++) {
+        packed->size[i] = strlen(texts[i]) + 1;
+        memcpy(&packed->texts[at], texts[i], packed->size[i]);
+        at += packed->size[i];
+    }
+    return packed;
+}
+
+void identity_unpack(const struct packed_identity *packed, struct identity *identity)
+{
+    char *const texts[IDENTITY_TEXTS] = {identity->user, identity->domain, identity->principal,
+                                         identity->workstation, identity->target_name};
+    size_t at = 0;
+    *identity = (struct identity){
+        .mechanism = packed->mechanism,
+        .authority = packed->authority,
+        .spnego = packed->spnego,
+        .mic_present = packed->mic_present,
+        .mutual = packed->mutual,
+        .expires = packed->expires,
+    };
+    memcpy(identity->groups, packed->groups, sizeof identity->groups);
+    for (int i = 0; i < IDENTITY_TEXTS; i++) {
+        memcpy(texts[i], &packed->texts[at], packed->size[i]);
+        at += packed->size[i];
+    }
 }

@@ -52,4 +52,10 @@ const char *mechanism_name(enum mechanism mechanism);
 /* The same account: user and domain compared without regard to case, the mechanism exactly. */
 bool identity_same(const struct identity *a, const struct identity *b);
 
+/* The same in no more memory than it needs, for whoever keeps many of them. NULL when memory is
+ * short; free() it. identity_unpack() gives back exactly what was packed. */
+struct packed_identity;
+struct packed_identity *identity_pack(const struct identity *identity);
+void identity_unpack(const struct packed_identity *packed, struct identity *identity);
+
 #endif

@@ -109,16 +109,18 @@ MUST_USE static bool start(struct process *process, int control_fd)
     static const struct channel_handler handler = {.message = on_control, .gone = on_control_gone};
     static const struct timeval interval = {.tv_sec = TICK_SECONDS};
     struct keeper *keeper = &process->keeper;
-    unsigned threads = keeper->settings->threads;
+    const struct keeper_settings *settings = keeper->settings;
     keeper->base = event_base_new();
     if (!keeper->base) {
         close(control_fd);
         return false;
     }
     process->control = channel_new(keeper->base, control_fd, &handler, process);
-    keeper->pool = pool_new(keeper->base, threads ? threads : 1);
+    keeper->local = pool_new(keeper->base, settings->threads ? settings->threads : 1);
+    keeper->remote =
+        pool_new(keeper->base, settings->remote_threads ? settings->remote_threads : 1);
     process->tick = event_new(keeper->base, -1, EV_PERSIST, on_tick, keeper);
-    return process->control && keeper->pool && process->tick &&
+    return process->control && keeper->local && keeper->remote && process->tick &&
            event_add(process->tick, &interval) == 0 &&
            channel_send(process->control, CONTROL_READY, (struct span){NULL, 0}, -1);
 }
@@ -128,7 +130,8 @@ static void finish(struct process *process)
 {
     struct keeper *keeper = &process->keeper;
     keeper_workers_end(keeper);
-    pool_free(keeper->pool);
+    pool_free(keeper->local);
+    pool_free(keeper->remote);
     handles_free(&keeper->handles);
     back_offs_clear(&keeper->back_offs);
     secrets_release(keeper->secrets);

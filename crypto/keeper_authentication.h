@@ -1,23 +1,22 @@
 /*
  * One authentication that the keeper does, step by step: a client's, or a login upstream.
  *
- * A step may take long and runs in a thread of the pool; between begin and end of a step nobody
- * else touches the authentication.
+ * A step may take long and runs in a thread of a pool; between begin and end of a step nobody
+ * else touches the authentication, except to say that nobody waits for it any more.
  */
 #ifndef COUNTERSIGN_CRYPTO_KEEPER_AUTHENTICATION_H
 #define COUNTERSIGN_CRYPTO_KEEPER_AUTHENTICATION_H
 
-#include "crypto/credentials.h"
-#include "crypto/initiate.h"
-#include "crypto/keeper_message.h"
+#include <stdatomic.h>
 
-enum { ACCOUNT_NAME_MAX = 2 * IDENTITY_NAME_MAX };
+#include "crypto/keeper_login.h"
 
 enum authentication_kind { AUTHENTICATION_OF_CLIENT, AUTHENTICATION_UPSTREAM };
 
 /* What a step ended with. */
 struct authentication_result {
     enum step step;
+    bool elsewhere;            /* nothing is done: the step must be taken in the remote pool */
     enum keeper_reason reason; /* after STEP_REFUSED, with `refusal` */
     enum refusal refusal;
     struct session_key key; /* size 0 when there is none yet */
@@ -26,23 +25,24 @@ struct authentication_result {
 
 struct authentication {
     enum authentication_kind kind;
-    struct identity
-        identity; /* of a client: after its last step; upstream: whom the login is for */
+    atomic_bool abandoned; /* nobody waits for the step in the pool */
 
-    const struct accept_policy *policy; /* of a client */
+    struct identity identity; /* of a client: after its last step */
+    struct evidence *evidence;
+    const struct accept_policy *policy;
     struct acceptor *acceptor;
 
-    const struct keeper_upstream *upstream; /* upstream */
-    struct initiator *initiator;
-    enum login_kind login;
-    bool fell_back;
-    char account[ACCOUNT_NAME_MAX]; /* DOMAIN\user, or user */
+    struct login login; /* upstream */
 
     const struct credentials *credentials; /* lent for one step */
+    bool remote;                           /* the step is taken in the remote pool */
     uint8_t *token;
     size_t token_size;
     struct authentication_result result;
 };
+
+/* The identity that it is about, as far as it is known. */
+const struct identity *authentication_identity(const struct authentication *authentication);
 
 /* Copies the token for the next step; false when memory is short. */
 MUST_USE bool authentication_take_token(struct authentication *authentication, struct span token);
@@ -50,6 +50,9 @@ MUST_USE bool authentication_take_token(struct authentication *authentication, s
 /* Takes one step with the token; everything that can go wrong is in the result. The first step of a
  * login looks for a credential and makes the first token. */
 void authentication_step(struct authentication *authentication);
+
+/* After a step that must be taken elsewhere: the same step again, in the remote pool. */
+void authentication_go_remote(struct authentication *authentication);
 
 /* Wipes and frees what was there only for one step: token, reply and key. */
 void authentication_end_step(struct authentication *authentication);

@@ -28,9 +28,10 @@ bool reply_continue(struct channel *channel, uint64_t attempt,
     };
     if (authentication->kind == AUTHENTICATION_UPSTREAM) {
         message.key = authentication->result.key;
-        message.login = text_span(login_kind_name(authentication->login));
-        message.account = text_span(authentication->account);
-        message.fell_back = authentication->fell_back;
+        message.login = text_span(login_kind_name(authentication->login.kind));
+        message.account = text_span(authentication->login.account);
+        message.fell_back = authentication->login.fell_back;
+        message.fallback = text_span(login_fallback(&authentication->login));
     }
     keeper_continue_write(&writer, &message);
     OPENSSL_cleanse(&message.key, sizeof message.key);
@@ -56,11 +57,17 @@ bool reply_proven(struct channel *channel, uint64_t attempt,
 }
 
 bool reply_logged_in(struct channel *channel, uint64_t attempt,
-                     const struct authentication *authentication)
+                     const struct authentication *authentication,
+                     const uint8_t renewal[KEEPER_HANDLE_SIZE])
 {
     uint8_t buffer[64 + SESSION_KEY_MAX];
     struct writer writer = writer_over(buffer, sizeof buffer);
-    struct keeper_logged_in message = {.attempt = attempt, .key = authentication->result.key};
+    struct keeper_logged_in message = {
+        .attempt = attempt,
+        .key = authentication->result.key,
+        .expires = authentication->login.expires,
+    };
+    memcpy(message.renewal, renewal, sizeof message.renewal);
     keeper_logged_in_write(&writer, &message);
     OPENSSL_cleanse(&message, sizeof message);
     return send_and_wipe(channel, KEEPER_LOGGED_IN, &writer);

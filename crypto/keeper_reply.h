@@ -15,7 +15,8 @@ MUST_USE bool reply_proven(struct channel *channel, uint64_t attempt,
                            const struct authentication *authentication,
                            const uint8_t handle[KEEPER_HANDLE_SIZE]);
 MUST_USE bool reply_logged_in(struct channel *channel, uint64_t attempt,
-                              const struct authentication *authentication);
+                              const struct authentication *authentication,
+                              const uint8_t renewal[KEEPER_HANDLE_SIZE]);
 
 /* `identity` may be NULL when nothing is known of it. */
 MUST_USE bool reply_refused(struct channel *channel, uint64_t attempt, enum keeper_reason reason,

@@ -7,16 +7,9 @@
 
 #include <openssl/crypto.h>
 
+#include "crypto/evidence.h"
+#include "crypto/keeper_answer.h"
 #include "crypto/keeper_reply.h"
-
-struct keeper_worker {
-    LIST_ENTRY(keeper_worker) next;
-    struct keeper *keeper;
-    uint32_t index;          /* as the supervisor counts workers */
-    struct channel *channel; /* NULL once it ended */
-    struct attempt_table attempts;
-    size_t open; /* attempts of this worker that exist, also the forgotten ones in the pool */
-};
 
 uint64_t keeper_now(void)
 {
@@ -26,11 +19,12 @@ uint64_t keeper_now(void)
     return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
 }
 
-/* Frees an attempt that is out of the table and not in the pool; the worker too when it ended and
+/* Frees an attempt that is out of the table and not in a pool; the worker too when it ended and
  * this was its last. */
 static void free_attempt(struct attempt *attempt)
 {
     struct keeper_worker *worker = attempt->worker;
+    secrets_release(attempt->secrets);
     authentication_wipe(&attempt->authentication);
     free(attempt);
     worker->open--;
@@ -38,11 +32,12 @@ static void free_attempt(struct attempt *attempt)
         free(worker);
 }
 
-/* Takes an attempt out of the table. What the pool has of it is freed when it comes back. */
+/* Takes an attempt out of the table. What a pool has of it is freed when it comes back. */
 static void forget_attempt(struct attempt *attempt)
 {
     attempts_remove(&attempt->worker->attempts, attempt);
     attempt->forgotten = true;
+    atomic_store(&attempt->authentication.abandoned, true);
     if (!attempt->busy)
         free_attempt(attempt);
 }
@@ -60,123 +55,46 @@ static void end_worker(struct keeper_worker *worker)
         free(worker);
 }
 
-/* The client is who it says: the worker gets a handle that proves just that. */
-MUST_USE static bool answer_proven(struct attempt *attempt)
-{
-    struct keeper_worker *worker = attempt->worker;
-    const struct authentication *authentication = &attempt->authentication;
-    uint8_t handle[KEEPER_HANDLE_SIZE];
-    switch (handles_make(&worker->keeper->handles, worker, attempt->link, &authentication->identity,
-                         keeper_now(), handle)) {
-    case HANDLE_MADE: break;
-    case HANDLE_TOO_MANY:
-        return reply_refused(worker->channel, attempt->number, KEEPER_REASON_BUSY, REFUSAL_NONE,
-                             &authentication->identity);
-    case HANDLE_FAILED:
-        return reply_refused(worker->channel, attempt->number, KEEPER_REASON_INTERNAL, REFUSAL_NONE,
-                             &authentication->identity);
-    }
-    bool sent = reply_proven(worker->channel, attempt->number, authentication, handle);
-    OPENSSL_cleanse(handle, sizeof handle);
-    return sent;
-}
-
-static struct back_off_account account_of(const struct attempt *attempt)
-{
-    return (struct back_off_account){
-        .upstream = attempt->index,
-        .login = attempt->authentication.login,
-        .name = attempt->authentication.account,
-    };
-}
-
-/* Asked before each token of a login, for the account may be refused in another login between the
- * first token, which names nobody yet, and the second, which proves it. */
-MUST_USE static bool must_rest(struct attempt *attempt)
-{
-    const struct authentication *authentication = &attempt->authentication;
-    struct back_off_account account = account_of(attempt);
-    if (authentication->kind != AUTHENTICATION_UPSTREAM || attempt->trial ||
-        authentication->result.step != STEP_CONTINUE)
-        return false;
-    switch (back_offs_ask(&attempt->worker->keeper->back_offs, &account, keeper_now())) {
-    case BACK_OFF_NONE: break;
-    case BACK_OFF_TRIAL: attempt->trial = true; break;
-    case BACK_OFF_RESTS: return true;
-    }
-    return false;
-}
-
-/* How a login ended says nothing of a credential that was not shown, or is not in use any more. */
-static void remember_outcome(const struct attempt *attempt, bool refused)
-{
-    struct keeper *keeper = attempt->worker->keeper;
-    struct back_off_account account = account_of(attempt);
-    if (!attempt->proof_sent || attempt->reload != keeper->reloads)
-        return;
-    if (!refused)
-        back_offs_accepted(&keeper->back_offs, &account);
-    else if (!back_offs_refused(&keeper->back_offs, &account, attempt->trial, keeper_now()))
-        (void)fputs("countersign: keeper: no memory to keep a refused credential from being tried "
-                    "again\n",
-                    stderr);
-}
-
-MUST_USE static bool answer_logged_in(struct attempt *attempt)
-{
-    remember_outcome(attempt, false);
-    return reply_logged_in(attempt->worker->channel, attempt->number, &attempt->authentication);
-}
-
-MUST_USE static bool answer_continue(struct attempt *attempt)
-{
-    attempt->proof_sent = attempt->authentication.result.key.size > 0;
-    return reply_continue(attempt->worker->channel, attempt->number, &attempt->authentication);
-}
-
-MUST_USE static bool answer(struct attempt *attempt)
-{
-    const struct authentication *authentication = &attempt->authentication;
-    const struct authentication_result *result = &authentication->result;
-    switch (result->step) {
-    case STEP_CONTINUE: return answer_continue(attempt);
-    case STEP_DONE:
-        return authentication->kind == AUTHENTICATION_OF_CLIENT ? answer_proven(attempt)
-                                                                : answer_logged_in(attempt);
-    case STEP_REFUSED: break;
-    }
-    return reply_refused(attempt->worker->channel, attempt->number, result->reason, result->refusal,
-                         &authentication->identity);
-}
-
 static void work_on_step(void *context)
 {
     struct attempt *attempt = context;
     authentication_step(&attempt->authentication);
 }
 
+static void submit(struct attempt *attempt);
+
 static void step_is_back(void *context)
 {
     struct attempt *attempt = context;
     struct keeper_worker *worker = attempt->worker;
     attempt->busy = false;
-    secrets_release(attempt->secrets);
-    attempt->secrets = NULL;
     if (attempt->forgotten) {
         free_attempt(attempt);
         return;
     }
-    if (must_rest(attempt)) {
-        attempt->authentication.result.step = STEP_REFUSED;
-        attempt->authentication.result.reason = KEEPER_REASON_BACK_OFF;
+    if (attempt->authentication.result.elsewhere) {
+        authentication_go_remote(&attempt->authentication);
+        submit(attempt);
+        return;
     }
-    bool sent = answer(attempt);
+    bool sent = answer_step(attempt);
     bool over = attempt->authentication.result.step != STEP_CONTINUE;
+    secrets_release(attempt->secrets);
+    attempt->secrets = NULL;
     authentication_end_step(&attempt->authentication);
     if (over)
         forget_attempt(attempt);
     if (!sent)
         end_worker(worker);
+}
+
+static void submit(struct attempt *attempt)
+{
+    struct keeper *keeper = attempt->worker->keeper;
+    attempt->busy = true;
+    attempt->job =
+        (struct pool_job){.work = work_on_step, .done = step_is_back, .context = attempt};
+    pool_submit(attempt->authentication.remote ? keeper->remote : keeper->local, &attempt->job);
 }
 
 /* Says no to a request that began nothing. */
@@ -186,7 +104,7 @@ MUST_USE static bool refuse(struct keeper_worker *worker, uint64_t number,
     return reply_refused(worker->channel, number, reason, REFUSAL_NONE, NULL);
 }
 
-/* Sends the attempt with a copy of the token into the pool. */
+/* Sends the attempt with a copy of the token into a pool. */
 MUST_USE static bool begin_step(struct attempt *attempt, struct span token)
 {
     struct keeper *keeper = attempt->worker->keeper;
@@ -195,12 +113,9 @@ MUST_USE static bool begin_step(struct attempt *attempt, struct span token)
         forget_attempt(attempt);
         return sent;
     }
-    attempt->busy = true;
     attempt->secrets = secrets_hold(keeper->secrets);
     attempt->authentication.credentials = attempt->secrets->credentials;
-    attempt->job =
-        (struct pool_job){.work = work_on_step, .done = step_is_back, .context = attempt};
-    pool_submit(keeper->pool, &attempt->job);
+    submit(attempt);
     return true;
 }
 
@@ -248,28 +163,51 @@ MUST_USE static bool on_accept(struct keeper_worker *worker, struct span body)
     return begin_step(attempt, message.token);
 }
 
-MUST_USE static bool on_login(struct keeper_worker *worker, struct span body)
+/* Takes over the grant's evidence. */
+MUST_USE static bool start_login(struct keeper_worker *worker, const struct keeper_login *message,
+                                 const struct grant *grant)
 {
     const struct keeper_settings *settings = worker->keeper->settings;
-    struct keeper_login message;
-    struct identity identity;
     enum keeper_reason why;
-    if (!keeper_login_read(body, &message) || message.upstream >= settings->upstreams_count ||
+    struct attempt *attempt =
+        open_attempt(worker, message->attempt, message->link, message->upstream, &why);
+    if (!attempt) {
+        evidence_release(grant->evidence);
+        return refuse(worker, message->attempt, why);
+    }
+    attempt->authentication.kind = AUTHENTICATION_UPSTREAM;
+    login_begin(&attempt->authentication.login, &settings->upstreams[message->upstream], grant);
+    return begin_step(attempt, (struct span){NULL, 0});
+}
+
+MUST_USE static bool on_login(struct keeper_worker *worker, struct span body)
+{
+    struct keeper_login message;
+    struct grant grant = {.evidence = NULL};
+    if (!keeper_login_read(body, &message) ||
+        message.upstream >= worker->keeper->settings->upstreams_count ||
         attempts_find(&worker->attempts, message.attempt))
         return false;
     bool proven = handles_take(&worker->keeper->handles, worker, message.link, message.handle,
-                               keeper_now(), &identity);
+                               keeper_now(), &grant);
     OPENSSL_cleanse(message.handle, sizeof message.handle);
+    if (proven && grant.renewal && grant.upstream != message.upstream) {
+        evidence_release(grant.evidence);
+        proven = false;
+    }
     if (!proven)
         return refuse(worker, message.attempt, KEEPER_REASON_BAD_HANDLE);
-    struct attempt *attempt =
-        open_attempt(worker, message.attempt, message.link, message.upstream, &why);
-    if (!attempt)
-        return refuse(worker, message.attempt, why);
-    attempt->authentication.kind = AUTHENTICATION_UPSTREAM;
-    attempt->authentication.upstream = &settings->upstreams[message.upstream];
-    attempt->authentication.identity = identity;
-    return begin_step(attempt, (struct span){NULL, 0});
+    return start_login(worker, &message, &grant);
+}
+
+MUST_USE static bool on_release(struct keeper_worker *worker, struct span body)
+{
+    struct keeper_release message;
+    if (!keeper_release_read(body, &message))
+        return false;
+    bool ours = handles_release(&worker->keeper->handles, worker, message.handle);
+    OPENSSL_cleanse(&message, sizeof message);
+    return ours;
 }
 
 MUST_USE static bool on_step(struct keeper_worker *worker, struct span body)
@@ -299,7 +237,7 @@ MUST_USE static bool on_forget(struct keeper_worker *worker, struct span body)
     if (message.refused) {
         if (attempt->authentication.kind != AUTHENTICATION_UPSTREAM || attempt->busy)
             return false;
-        remember_outcome(attempt, true);
+        answer_credential_refused(attempt);
     }
     forget_attempt(attempt);
     return true;
@@ -317,6 +255,7 @@ static bool on_message(void *context, uint16_t type, struct span body, int fd)
     case KEEPER_LOGIN: return on_login(worker, body);
     case KEEPER_STEP: return on_step(worker, body);
     case KEEPER_FORGET: return on_forget(worker, body);
+    case KEEPER_RELEASE: return on_release(worker, body);
     default: return false;
     }
 }

@@ -7,22 +7,30 @@
 #ifndef COUNTERSIGN_CRYPTO_KEEPER_WORKER_H
 #define COUNTERSIGN_CRYPTO_KEEPER_WORKER_H
 
+#include "crypto/channel.h"
 #include "crypto/keeper_attempt.h"
 #include "crypto/keeper_back_off.h"
-#include "crypto/keeper_handle.h"
-
-struct keeper_worker;
 
 /* What all workers share; it belongs to the event loop's thread. */
 struct keeper {
     const struct keeper_settings *settings;
     struct event_base *base;
-    struct pool *pool;
+    struct pool *local;      /* for steps that nobody outside is asked about */
+    struct pool *remote;     /* for those that may wait for a KDC or a domain controller */
     struct secrets *secrets; /* the newest */
     uint64_t reloads;        /* how often they were replaced */
     struct handle_table handles;
     struct back_off_table back_offs;
     LIST_HEAD(, keeper_worker) workers;
+};
+
+struct keeper_worker {
+    LIST_ENTRY(keeper_worker) next;
+    struct keeper *keeper;
+    uint32_t index;          /* as the supervisor counts workers */
+    struct channel *channel; /* NULL once it ended */
+    struct attempt_table attempts;
+    size_t open; /* attempts of this worker that exist, also the forgotten ones in a pool */
 };
 
 /* Milliseconds of the monotonic clock. */
@@ -34,7 +42,7 @@ MUST_USE bool keeper_worker_add(struct keeper *keeper, uint32_t index, int fd);
 /* Drops attempts and handles past their lifetimes. */
 void keeper_workers_tick(struct keeper *keeper, uint64_t now);
 
-/* Closes every channel. What is still in the pool is freed when it comes back. */
+/* Closes every channel. What is still in a pool is freed when it comes back. */
 void keeper_workers_end(struct keeper *keeper);
 
 #endif

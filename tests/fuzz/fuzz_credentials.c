@@ -64,7 +64,8 @@ static void visit(void *context, enum credentials_kind kind, const char *name, c
     } else {
         char again[2 * IDENTITY_NAME_MAX];
         walk->mapped++;
-        require(credentials_find_mapped(walk->credentials, user, domain, &account));
+        require(credentials_find_mapped(walk->credentials, user, domain,
+                                        *domain ? CREDENTIALS_EXACT : CREDENTIALS_PLAIN, &account));
         snprintf(again, sizeof again, "%s%s%s", account.domain, *account.domain ? "\\" : "",
                  account.user);
         require(strcmp(again, target) == 0);
@@ -74,7 +75,13 @@ static void visit(void *context, enum credentials_kind kind, const char *name, c
         write_text(&walk->text, target);
     }
     write_text(&walk->text, ":");
-    write_hash(&walk->text, account.nt_hash);
+    if (account.key == ACCOUNT_NT_HASH) {
+        write_hash(&walk->text, account.nt_hash);
+        return;
+    }
+    write_text(&walk->text, account.key == ACCOUNT_KEYTAB ? "keytab=" : "password=");
+    write_text(&walk->text, account.secret);
+    write_text(&walk->text, "\n");
 }
 
 /* Walks over every entry; the text that they make. */

@@ -54,7 +54,9 @@ static void check_mapped(const struct credentials *credentials, const char *user
                          int first)
 {
     struct account account;
-    assert_true(credentials_find_mapped(credentials, user, domain, &account));
+    assert_true(credentials_find_mapped(credentials, user, domain, CREDENTIALS_EXACT, &account) ||
+                credentials_find_mapped(credentials, user, domain, CREDENTIALS_PLAIN, &account));
+    assert_int_equal(account.key, ACCOUNT_NT_HASH);
     assert_string_equal(account.domain, account_domain);
     assert_string_equal(account.user, account_user);
     assert_int_equal(account.nt_hash[0], first);
@@ -155,8 +157,49 @@ static void test_mapped_accounts_are_found(void **state)
     credentials_free(credentials);
 
     credentials = parse_good("mapped:alice:svc:" HASH_1 "\n");
-    assert_false(credentials_find_mapped(credentials, "bob", "", &account));
-    assert_false(credentials_find_mapped(credentials, "*", "", &account));
+    assert_false(credentials_find_mapped(credentials, "bob", "", CREDENTIALS_PLAIN, &account));
+    assert_false(credentials_find_mapped(credentials, "*", "", CREDENTIALS_PLAIN, &account));
+    assert_false(credentials_find_mapped(credentials, "alice", "", CREDENTIALS_EXACT, &account));
+    assert_false(
+        credentials_find_mapped(credentials, "alice", "", CREDENTIALS_EVERYBODY, &account));
+    credentials_free(credentials);
+}
+
+/* Whoever names a domain that no entry has must not end up with the local user of that name. */
+static void test_domain_users_are_not_local_ones(void **state)
+{
+    (void)state;
+    uint8_t hash[NT_HASH_SIZE];
+    struct credentials *credentials =
+        parse_good("user:alice:" HASH_1 "\nuser:CORP\\bob:" HASH_2 "\n");
+    assert_false(credentials_find_domain_user(credentials, "alice", "CORP", hash));
+    assert_false(credentials_find_domain_user(credentials, "alice", "", hash));
+    assert_true(credentials_find_domain_user(credentials, "BOB", "corp", hash));
+    credentials_free(credentials);
+}
+
+static void check_secret(const struct credentials *credentials, const char *user,
+                         enum account_key key, const char *account_user, const char *secret)
+{
+    struct account account;
+    assert_true(credentials_find_mapped(credentials, user, "", CREDENTIALS_PLAIN, &account));
+    assert_int_equal(account.key, key);
+    assert_string_equal(account.user, account_user);
+    assert_string_equal(account.domain, "");
+    assert_string_equal(account.secret, secret);
+}
+
+static void test_mapped_by_kerberos(void **state)
+{
+    (void)state;
+    struct credentials *credentials =
+        parse_good("mapped:*:svc@CORP.EXAMPLE.COM:keytab=/etc/countersign/svc.keytab\n"
+                   "mapped:alice:nas-alice@CORP.EXAMPLE.COM:password= a:b=c# \r\n"
+                   "mapped:bob:bob@corp:" HASH_1 "\n");
+    check_secret(credentials, "anybody", ACCOUNT_KEYTAB, "svc@CORP.EXAMPLE.COM",
+                 "/etc/countersign/svc.keytab");
+    check_secret(credentials, "alice", ACCOUNT_PASSWORD, "nas-alice@CORP.EXAMPLE.COM", " a:b=c# ");
+    check_secret(credentials, "bob", ACCOUNT_NT_HASH, "bob@corp", "");
     credentials_free(credentials);
 }
 
@@ -386,6 +429,8 @@ int main(void)
         cmocka_unit_test(test_names_of_any_length_are_looked_up),
         cmocka_unit_test(test_case_beyond_ascii),
         cmocka_unit_test(test_mapped_accounts_are_found),
+        cmocka_unit_test(test_domain_users_are_not_local_ones),
+        cmocka_unit_test(test_mapped_by_kerberos),
         cmocka_unit_test(test_an_empty_file_is_valid),
         cmocka_unit_test(test_malformed_lines),
         cmocka_unit_test(test_names_that_no_account_has),

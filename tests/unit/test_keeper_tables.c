@@ -15,118 +15,207 @@
 #include "crypto/keeper_attempt.h"
 #include "crypto/keeper_handle.h"
 
-static const struct identity alice = {.mechanism = MECHANISM_NTLM, .user = "alice"};
+static const struct identity alice = {
+    .mechanism = MECHANISM_KERBEROS,
+    .authority = AUTHORITY_KERBEROS,
+    .user = "alice",
+    .domain = "EXAMPLE",
+    .principal = "alice@EXAMPLE.COM",
+    .mutual = true,
+    .expires = 4711,
+    .groups = {[3] = 8},
+};
 static const char first_owner, second_owner;
 
-static void make(struct handle_table *table, const void *owner, uint64_t link, uint64_t now,
-                 uint8_t handle[KEEPER_HANDLE_SIZE])
+static struct handle_table table;
+
+static int begin_table(void **state)
 {
-    assert_int_equal(handles_make(table, owner, link, &alice, now, handle), HANDLE_MADE);
+    (void)state;
+    handles_init(&table);
+    return 0;
+}
+
+static int end_table(void **state)
+{
+    (void)state;
+    handles_free(&table);
+    return TAILQ_EMPTY(&table.proofs) && TAILQ_EMPTY(&table.renewals) && LIST_EMPTY(&table.owners)
+               ? 0
+               : -1;
+}
+
+static void make(const void *owner, uint64_t link, uint64_t now, uint8_t handle[KEEPER_HANDLE_SIZE])
+{
+    const struct grant grant = {.identity = alice};
+    assert_int_equal(
+        handles_make(&table, owner, link, &grant, now + HANDLE_LIFETIME_MS, now, handle),
+        HANDLE_MADE);
+}
+
+static enum handle_made make_renewal(const void *owner, uint64_t expires, uint64_t now,
+                                     uint8_t handle[KEEPER_HANDLE_SIZE])
+{
+    const struct grant grant = {
+        .identity = alice, .renewal = true, .upstream = 3, .login = LOGIN_DELEGATE};
+    return handles_make(&table, owner, 7, &grant, expires, now, handle);
 }
 
 static void test_handle_is_good_once(void **state)
 {
-    struct handle_table table;
-    struct identity identity = {0};
+    struct grant grant = {.renewal = true};
     uint8_t handle[KEEPER_HANDLE_SIZE];
     (void)state;
-    handles_init(&table);
-    make(&table, &first_owner, 7, 1000, handle);
-    assert_true(handles_take(&table, &first_owner, 7, handle, 1000, &identity));
-    assert_string_equal(identity.user, "alice");
-    assert_false(handles_take(&table, &first_owner, 7, handle, 1000, &identity));
-    handles_free(&table);
+    make(&first_owner, 7, 1000, handle);
+    assert_true(handles_take(&table, &first_owner, 7, handle, 1000, &grant));
+    assert_false(grant.renewal);
+    assert_null(grant.evidence);
+    assert_true(identity_same(&grant.identity, &alice));
+    assert_string_equal(grant.identity.principal, alice.principal);
+    assert_string_equal(grant.identity.target_name, "");
+    assert_int_equal(grant.identity.authority, alice.authority);
+    assert_int_equal(grant.identity.expires, alice.expires);
+    assert_true(grant.identity.mutual);
+    assert_memory_equal(grant.identity.groups, alice.groups, sizeof alice.groups);
+    assert_false(handles_take(&table, &first_owner, 7, handle, 1000, &grant));
 }
 
 static void test_handles_differ(void **state)
 {
-    struct handle_table table;
     uint8_t a[KEEPER_HANDLE_SIZE], b[KEEPER_HANDLE_SIZE];
     (void)state;
-    handles_init(&table);
-    make(&table, &first_owner, 7, 0, a);
-    make(&table, &first_owner, 7, 0, b);
+    make(&first_owner, 7, 0, a);
+    make(&first_owner, 7, 0, b);
     assert_memory_not_equal(a, b, sizeof a);
-    handles_free(&table);
 }
 
 static void test_handle_expires(void **state)
 {
-    struct handle_table table;
-    struct identity identity;
+    struct grant grant;
     uint8_t handle[KEEPER_HANDLE_SIZE];
+    const uint64_t end = 1000 + HANDLE_LIFETIME_MS;
     (void)state;
-    handles_init(&table);
-    make(&table, &first_owner, 7, 1000, handle);
-    assert_true(
-        handles_take(&table, &first_owner, 7, handle, 1000 + HANDLE_LIFETIME_MS - 1, &identity));
-    make(&table, &first_owner, 7, 1000, handle);
-    assert_false(
-        handles_take(&table, &first_owner, 7, handle, 1000 + HANDLE_LIFETIME_MS, &identity));
-    assert_true(TAILQ_EMPTY(&table.by_age));
-    make(&table, &first_owner, 7, 1000, handle);
-    make(&table, &first_owner, 7, 2000, handle);
-    handles_drop_expired(&table, 1000 + HANDLE_LIFETIME_MS);
-    assert_true(handles_take(&table, &first_owner, 7, handle, 3000, &identity));
-    assert_true(TAILQ_EMPTY(&table.by_age));
+    make(&first_owner, 7, 1000, handle);
+    assert_true(handles_take(&table, &first_owner, 7, handle, end - 1, &grant));
+    make(&first_owner, 7, 1000, handle);
+    assert_false(handles_take(&table, &first_owner, 7, handle, end, &grant));
+    assert_true(TAILQ_EMPTY(&table.proofs));
+    make(&first_owner, 7, 1000, handle);
+    make(&first_owner, 7, 2000, handle);
+    handles_drop_expired(&table, end);
+    assert_true(handles_take(&table, &first_owner, 7, handle, 3000, &grant));
+    assert_true(TAILQ_EMPTY(&table.proofs));
 }
 
 static void test_handle_in_wrong_hands(void **state)
 {
-    struct handle_table table;
-    struct identity identity = {0};
+    struct grant grant = {.upstream = 9};
     uint8_t handle[KEEPER_HANDLE_SIZE];
     (void)state;
-    handles_init(&table);
-    make(&table, &first_owner, 7, 0, handle);
-    assert_false(handles_take(&table, &second_owner, 7, handle, 0, &identity));
-    assert_false(handles_take(&table, &first_owner, 7, handle, 0, &identity));
-    make(&table, &first_owner, 7, 0, handle);
-    assert_false(handles_take(&table, &first_owner, 8, handle, 0, &identity));
-    assert_false(handles_take(&table, &first_owner, 7, handle, 0, &identity));
-    assert_string_equal(identity.user, "");
-    assert_true(TAILQ_EMPTY(&table.by_age));
+    make(&first_owner, 7, 0, handle);
+    assert_false(handles_take(&table, &second_owner, 7, handle, 0, &grant));
+    assert_false(handles_take(&table, &first_owner, 7, handle, 0, &grant));
+    make(&first_owner, 7, 0, handle);
+    assert_false(handles_take(&table, &first_owner, 8, handle, 0, &grant));
+    assert_false(handles_take(&table, &first_owner, 7, handle, 0, &grant));
+    assert_string_equal(grant.identity.user, "");
+    assert_int_equal(grant.upstream, 9);
+    assert_true(TAILQ_EMPTY(&table.proofs));
 }
 
 static void test_handles_are_bounded(void **state)
 {
-    struct handle_table table;
+    const struct grant grant = {.identity = alice};
     uint8_t handle[KEEPER_HANDLE_SIZE];
     (void)state;
-    handles_init(&table);
     for (int i = 0; i < HANDLES_PER_OWNER; i++)
-        make(&table, &first_owner, 7, 0, handle);
-    assert_int_equal(handles_make(&table, &first_owner, 7, &alice, 0, handle), HANDLE_TOO_MANY);
-    make(&table, &second_owner, 7, 0, handle);
+        make(&first_owner, 7, 0, handle);
+    assert_int_equal(handles_make(&table, &first_owner, 7, &grant, 1000, 0, handle),
+                     HANDLE_TOO_MANY);
+    make(&second_owner, 7, 0, handle);
+    /* Those for renewals are counted apart. */
+    assert_int_equal(make_renewal(&first_owner, 1000, 0, handle), HANDLE_MADE);
     /* Expired ones make room. */
-    make(&table, &first_owner, 7, HANDLE_LIFETIME_MS, handle);
+    make(&first_owner, 7, HANDLE_LIFETIME_MS, handle);
     handles_drop_owner(&table, &first_owner);
-    assert_true(TAILQ_EMPTY(&table.by_age));
-    make(&table, &first_owner, 7, 0, handle);
-    make(&table, &second_owner, 7, 0, handle);
+    assert_true(TAILQ_EMPTY(&table.proofs) && TAILQ_EMPTY(&table.renewals));
+    make(&first_owner, 7, 0, handle);
+    make(&second_owner, 7, 0, handle);
     handles_drop_owner(&table, &first_owner);
-    assert_false(TAILQ_EMPTY(&table.by_age));
-    handles_free(&table);
-    assert_true(TAILQ_EMPTY(&table.by_age));
+    assert_false(TAILQ_EMPTY(&table.proofs));
+}
+
+/* A renewal is for its upstream and login, as often as any handle, for as long as it was made. */
+static void test_renewal_is_good_once(void **state)
+{
+    struct grant grant;
+    uint8_t handle[KEEPER_HANDLE_SIZE];
+    (void)state;
+    assert_int_equal(make_renewal(&first_owner, UINT64_MAX, 0, handle), HANDLE_MADE);
+    handles_drop_expired(&table, UINT64_MAX - 1);
+    assert_true(handles_take(&table, &first_owner, 7, handle, UINT64_MAX - 1, &grant));
+    assert_true(grant.renewal);
+    assert_int_equal(grant.upstream, 3);
+    assert_int_equal(grant.login, LOGIN_DELEGATE);
+    assert_false(handles_take(&table, &first_owner, 7, handle, 1, &grant));
+    assert_int_equal(make_renewal(&first_owner, 500000, 0, handle), HANDLE_MADE);
+    assert_false(handles_take(&table, &first_owner, 7, handle, 500000, &grant));
+}
+
+/* The sweep finds those that end, wherever they are in the list. */
+static void test_renewals_expire(void **state)
+{
+    struct grant grant;
+    uint8_t lasting[KEEPER_HANDLE_SIZE], ending[KEEPER_HANDLE_SIZE];
+    (void)state;
+    assert_int_equal(make_renewal(&first_owner, UINT64_MAX, 0, lasting), HANDLE_MADE);
+    assert_int_equal(make_renewal(&first_owner, 5000, 0, ending), HANDLE_MADE);
+    handles_drop_expired(&table, 1000000);
+    assert_non_null(TAILQ_FIRST(&table.renewals));
+    assert_true(handles_take(&table, &first_owner, 7, lasting, 1000000, &grant));
+    assert_true(TAILQ_EMPTY(&table.renewals));
+}
+
+static void test_renewals_are_bounded(void **state)
+{
+    uint8_t handle[KEEPER_HANDLE_SIZE];
+    (void)state;
+    for (int i = 0; i < RENEWALS_PER_OWNER; i++)
+        assert_int_equal(make_renewal(&first_owner, UINT64_MAX, 0, handle), HANDLE_MADE);
+    assert_int_equal(make_renewal(&first_owner, UINT64_MAX, 0, handle), HANDLE_TOO_MANY);
+    assert_int_equal(make_renewal(&second_owner, UINT64_MAX, 0, handle), HANDLE_MADE);
+}
+
+static void test_handle_is_released(void **state)
+{
+    struct grant grant;
+    uint8_t handle[KEEPER_HANDLE_SIZE];
+    (void)state;
+    assert_int_equal(make_renewal(&first_owner, UINT64_MAX, 0, handle), HANDLE_MADE);
+    assert_false(handles_release(&table, &second_owner, handle));
+    assert_true(handles_release(&table, &first_owner, handle));
+    assert_true(TAILQ_EMPTY(&table.renewals));
+    assert_true(handles_release(&table, &first_owner, handle));
+    assert_false(handles_take(&table, &first_owner, 7, handle, 0, &grant));
 }
 
 static void test_attempts_by_number(void **state)
 {
     static struct attempt attempts[4] = {
         {.number = 5}, {.number = 5 + ATTEMPT_BUCKETS}, {.number = 0}, {.number = UINT64_MAX}};
-    static struct attempt_table table;
+    static struct attempt_table attempts_open;
     (void)state;
-    attempts_init(&table);
-    assert_null(attempts_any(&table));
-    assert_null(attempts_find(&table, 5));
+    attempts_init(&attempts_open);
+    assert_null(attempts_any(&attempts_open));
+    assert_null(attempts_find(&attempts_open, 5));
     for (int i = 0; i < 4; i++)
-        attempts_add(&table, &attempts[i]);
+        attempts_add(&attempts_open, &attempts[i]);
     for (int i = 0; i < 4; i++)
-        assert_ptr_equal(attempts_find(&table, attempts[i].number), &attempts[i]);
-    attempts_remove(&table, &attempts[0]);
-    assert_null(attempts_find(&table, 5));
-    assert_ptr_equal(attempts_find(&table, 5 + ATTEMPT_BUCKETS), &attempts[1]);
-    assert_ptr_equal(attempts_any(&table), &attempts[1]);
+        assert_ptr_equal(attempts_find(&attempts_open, attempts[i].number), &attempts[i]);
+    attempts_remove(&attempts_open, &attempts[0]);
+    assert_null(attempts_find(&attempts_open, 5));
+    assert_ptr_equal(attempts_find(&attempts_open, 5 + ATTEMPT_BUCKETS), &attempts[1]);
+    assert_ptr_equal(attempts_any(&attempts_open), &attempts[1]);
 }
 
 static void test_attempts_grow_old(void **state)
@@ -134,21 +223,21 @@ static void test_attempts_grow_old(void **state)
     static struct attempt attempts[3] = {{.number = 1, .begun = 1000, .busy = true},
                                          {.number = 2, .begun = 1000},
                                          {.number = 3, .begun = 2000}};
-    static struct attempt_table table;
+    static struct attempt_table attempts_open;
     const uint64_t late = 1000 + ATTEMPT_LIFETIME_MS;
     (void)state;
-    attempts_init(&table);
+    attempts_init(&attempts_open);
     for (int i = 0; i < 3; i++)
-        attempts_add(&table, &attempts[i]);
-    assert_null(attempts_expired(&table, late - 1));
+        attempts_add(&attempts_open, &attempts[i]);
+    assert_null(attempts_expired(&attempts_open, late - 1));
     /* One with a step in the pool is left until that is back. */
-    assert_ptr_equal(attempts_expired(&table, late), &attempts[1]);
-    attempts_remove(&table, &attempts[1]);
-    assert_null(attempts_expired(&table, late));
+    assert_ptr_equal(attempts_expired(&attempts_open, late), &attempts[1]);
+    attempts_remove(&attempts_open, &attempts[1]);
+    assert_null(attempts_expired(&attempts_open, late));
     attempts[0].busy = false;
-    assert_ptr_equal(attempts_expired(&table, late), &attempts[0]);
-    attempts_remove(&table, &attempts[0]);
-    assert_ptr_equal(attempts_expired(&table, late + 1000), &attempts[2]);
+    assert_ptr_equal(attempts_expired(&attempts_open, late), &attempts[0]);
+    attempts_remove(&attempts_open, &attempts[0]);
+    assert_ptr_equal(attempts_expired(&attempts_open, late + 1000), &attempts[2]);
 }
 
 struct sum {
@@ -222,13 +311,23 @@ static void test_pool_ends_with_jobs(void **state)
     event_base_free(base);
 }
 
+#define HANDLES(test) cmocka_unit_test_setup_teardown(test, begin_table, end_table)
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_handle_is_good_once), cmocka_unit_test(test_handles_differ),
-        cmocka_unit_test(test_handle_expires),      cmocka_unit_test(test_handle_in_wrong_hands),
-        cmocka_unit_test(test_handles_are_bounded), cmocka_unit_test(test_attempts_by_number),
-        cmocka_unit_test(test_attempts_grow_old),   cmocka_unit_test(test_pool_does_every_job),
+        HANDLES(test_handle_is_good_once),
+        HANDLES(test_handles_differ),
+        HANDLES(test_handle_expires),
+        HANDLES(test_handle_in_wrong_hands),
+        HANDLES(test_handles_are_bounded),
+        HANDLES(test_renewal_is_good_once),
+        HANDLES(test_renewals_expire),
+        HANDLES(test_renewals_are_bounded),
+        HANDLES(test_handle_is_released),
+        cmocka_unit_test(test_attempts_by_number),
+        cmocka_unit_test(test_attempts_grow_old),
+        cmocka_unit_test(test_pool_does_every_job),
         cmocka_unit_test(test_pool_ends_with_jobs),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
