@@ -95,6 +95,22 @@ const struct config_upstream *config_upstream_of(const struct config *config,
     return NULL;
 }
 
+bool config_takes(const struct config_listener *listener, enum config_mechanism mechanism)
+{
+    for (unsigned i = 0; i < listener->mechanisms_count; i++)
+        if (listener->mechanisms[i] == mechanism)
+            return true;
+    return false;
+}
+
+bool config_logs_in_by(const struct config_upstream *upstream, enum config_login login)
+{
+    for (unsigned i = 0; i < upstream->login_count; i++)
+        if (upstream->login[i] == login)
+            return true;
+    return false;
+}
+
 bool config_share_listed(char *const *shares, unsigned count, const char *share)
 {
     for (unsigned i = 0; i < count; i++)

@@ -24,7 +24,15 @@ enum config_encryption {
     CONFIG_ENCRYPTION_IF_OFFERED = 2, /* every session whose other end can */
     CONFIG_ENCRYPTION_REQUIRED = 3    /* and nobody else gets in */
 };
-enum config_login { CONFIG_LOGIN_SAME = 0, CONFIG_LOGIN_MAPPED = 1 };
+enum config_login {
+    CONFIG_LOGIN_SAME = 0,
+    CONFIG_LOGIN_MAPPED = 1,
+    CONFIG_LOGIN_TICKET = 2,
+    CONFIG_LOGIN_DELEGATE = 3,
+    CONFIG_LOGIN_TRANSITION = 4
+};
+enum config_mechanism { CONFIG_MECHANISM_KERBEROS = 0, CONFIG_MECHANISM_NTLM = 1 };
+enum config_rc4 { CONFIG_RC4_REFUSE = 0, CONFIG_RC4_ALLOW = 1 };
 enum config_mic { CONFIG_MIC_ANNOUNCED = 0, CONFIG_MIC_REQUIRED = 1 };
 enum config_target_name {
     CONFIG_TARGET_NAME_OFF = 0,
@@ -59,6 +67,11 @@ struct config_listener {
     enum config_multi_protocol multi_protocol; /* SMB1 NEGOTIATE that offers SMB2 */
     enum config_mic mic;
     enum config_target_name target_name;
+    enum config_mechanism *mechanisms; /* how clients may authenticate */
+    unsigned mechanisms_count;
+    char *keytab;    /* path; NULL: none, and no Kerberos */
+    char **services; /* that tickets may be for, without realm; none: `cifs` at any name of ours */
+    unsigned services_count;
 };
 
 struct config_upstream {
@@ -68,6 +81,8 @@ struct config_upstream {
     char *server_name; /* what the file server is called: SPN and UNC paths; default: address */
     enum config_login *login; /* in order */
     unsigned login_count;
+    char *service; /* our own account for `delegate` and `transition`, with its realm; NULL: none */
+    char *keytab;  /* with its key; NULL: none */
     enum config_dialect min_dialect;
     enum config_dialect max_dialect;
     enum config_signing *signing; /* offered at 3.1.1, in order */
@@ -90,6 +105,14 @@ struct config_users { /* user names or decimal uids; used when started as root *
     char *worker;
     char *keeper;
     char *recorder;
+    char **keeper_groups; /* names or decimal gids, beside the keeper's primary group */
+    unsigned keeper_groups_count;
+};
+
+struct config_kerberos {
+    char *keytab; /* path; NULL: none. Where listeners and upstreams have no other */
+    char *config; /* path of the libraries' own configuration */
+    enum config_rc4 rc4;
 };
 
 struct config_limits {
@@ -106,7 +129,9 @@ struct config {
     unsigned listeners_count;
     struct config_upstream *upstreams;
     unsigned upstreams_count;
-    char *credentials; /* path of the credentials file */
+    char *credentials; /* path of the credentials file; NULL: none */
+    struct config_kerberos kerberos;
+    bool winbind; /* NTLM logins of domain users are put to winbind */
     struct config_audit audit;
     struct config_users users;
     struct config_limits limits;
@@ -138,6 +163,12 @@ void config_free(struct config *config);
 /* The listener's upstream; never NULL in a configuration that config_read() returned. */
 const struct config_upstream *config_upstream_of(const struct config *config,
                                                  const struct config_listener *listener);
+
+/* True when the listener takes logins by `mechanism`. */
+bool config_takes(const struct config_listener *listener, enum config_mechanism mechanism);
+
+/* True when `login` is in the upstream's list. */
+bool config_logs_in_by(const struct config_upstream *upstream, enum config_login login);
 
 /* True when `share`, a share's name, is in a list of names; compared without regard to case. */
 bool config_share_listed(char *const *shares, unsigned count, const char *share);

@@ -189,6 +189,7 @@ bool config_check(const struct config *config, struct config_document *document,
                   struct config_error *error)
 {
     struct config_checking checking = {config, document, error};
-    return config_check_upstreams(&checking) && config_check_listeners(&checking) &&
-           config_check_process(&checking);
+    /* First what the others' defaults come from. */
+    return config_check_kerberos(&checking) && config_check_upstreams(&checking) &&
+           config_check_listeners(&checking) && config_check_process(&checking);
 }

@@ -121,6 +121,7 @@ static bool check_listener(struct config_checking *checking, unsigned index)
            check_upstream_known(checking, where.text, listener) &&
            check_known_names(checking, where.text, listener) &&
            config_check_leg(checking, where.text, LEG_OF(listener)) &&
+           config_check_mechanisms(checking, where.text, listener) &&
            check_unlike(checking, where.text, index);
 }
 
@@ -134,25 +135,24 @@ bool config_check_listeners(struct config_checking *checking)
     return true;
 }
 
-/* `same` and `mapped`, which are all there are, read the credentials file. */
 static bool check_logins(struct config_checking *checking, const char *where,
                          const struct config_upstream *upstream)
 {
     struct config_path path = config_path_option(where, "login");
     if (upstream->login_count == 0)
         return config_refuse(checking, path.text,
-                             "is empty; nobody could log in: list same, mapped or both");
-    for (unsigned i = 1; i < upstream->login_count; i++)
+                             "is empty; nobody could log in: list at least one of same, mapped, "
+                             "ticket, delegate, transition");
+    for (unsigned i = 0; i < upstream->login_count; i++) {
+        struct config_path entry = config_path_entry(path.text, i);
         for (unsigned j = 0; j < i; j++)
             if (upstream->login[i] == upstream->login[j])
-                return config_refuse(checking, config_path_entry(path.text, i).text,
-                                     "is in the list already; remove it");
-    const char *file = checking->config->credentials;
-    if (!file || !file[0])
-        return config_refuse(checking, path.text,
-                             "%s needs a credentials file; add \"credentials: "
-                             "/etc/countersign/credentials\"",
-                             upstream->login[0] == CONFIG_LOGIN_SAME ? "same" : "mapped");
+                return config_refuse(checking, entry.text, "is in the list already; remove it");
+        bool written = config_document_has(checking->document, entry.text);
+        if (!config_check_login(checking, written ? entry.text : path.text, upstream,
+                                upstream->login[i]))
+            return false;
+    }
     return true;
 }
 
@@ -197,6 +197,7 @@ static bool check_upstream(struct config_checking *checking, unsigned index)
            config_check_name(checking, config_path_option(where.text, "server_name").text,
                              upstream->server_name, "nas.example.com", HOST_MAX_SIZE, "/\\") &&
            check_logins(checking, where.text, upstream) &&
+           config_check_service(checking, where.text, upstream) &&
            config_check_leg(checking, where.text, LEG_OF(upstream)) &&
            config_check_number(checking, config_path_option(where.text, "connect_timeout").text) &&
            check_connections(checking, config_path_option(where.text, "connections").text,

@@ -101,8 +101,28 @@ static void fill_dialects(const struct filling *filling, enum config_dialect *le
         *most = CONFIG_SMB_3_1_1;
 }
 
-static void fill_listener(struct filling *filling, struct config_listener *listener)
+/* Kerberos where there is a key for it, and NTLM where there is somebody to ask. */
+static void fill_mechanisms(struct filling *filling, const struct config *config,
+                            struct config_listener *listener)
 {
+    enum config_mechanism *list;
+    bool kerberos = listener->keytab != NULL;
+    bool ntlm = !kerberos || config->credentials || config->winbind;
+    if (!absent(filling, "mechanisms"))
+        return;
+    listener->mechanisms = list = malloc(2 * sizeof *list);
+    filling->failed |= !list;
+    if (list && kerberos)
+        list[listener->mechanisms_count++] = CONFIG_MECHANISM_KERBEROS;
+    if (list && ntlm)
+        list[listener->mechanisms_count++] = CONFIG_MECHANISM_NTLM;
+}
+
+static void fill_listener(struct filling *filling, const struct config *config,
+                          struct config_listener *listener)
+{
+    fill_text(filling, "keytab", &listener->keytab, config->kerberos.keytab);
+    fill_mechanisms(filling, config, listener);
     fill_port(filling, &listener->port);
     fill_dialects(filling, &listener->min_dialect, &listener->max_dialect);
     fill_signing(filling, &listener->signing, &listener->signing_count);
@@ -116,9 +136,10 @@ static void fill_listener(struct filling *filling, struct config_listener *liste
         listener->target_name = CONFIG_TARGET_NAME_IF_PRESENT;
 }
 
-static void fill_upstream(struct filling *filling, struct config_upstream *upstream,
-                          const struct config_limits *limits)
+static void fill_upstream(struct filling *filling, const struct config *config,
+                          struct config_upstream *upstream)
 {
+    fill_text(filling, "keytab", &upstream->keytab, config->kerberos.keytab);
     fill_port(filling, &upstream->port);
     fill_text(filling, "server_name", &upstream->server_name, upstream->address);
     fill_login(filling, upstream);
@@ -127,7 +148,7 @@ static void fill_upstream(struct filling *filling, struct config_upstream *upstr
     fill_encryption(filling, &upstream->encryption);
     fill_ciphers(filling, &upstream->ciphers, &upstream->ciphers_count);
     fill_number(filling, "connect_timeout", &upstream->connect_timeout, 5000);
-    fill_number(filling, "connections", &upstream->connections, limits->connections);
+    fill_number(filling, "connections", &upstream->connections, config->limits.connections);
 }
 
 static void fill_limits(struct filling *filling, struct config_limits *limits)
@@ -160,14 +181,31 @@ static void fill_names(struct filling *filling, struct config *config)
     }
 }
 
+/* winbind shows the pipe by which passwords are checked to one group only; Debian's name of it. */
+static void fill_keeper_groups(struct filling *filling, const struct config *config,
+                               struct config_users *users)
+{
+    if (!absent(filling, "keeper_groups") || !config->winbind)
+        return;
+    users->keeper_groups = calloc(1, sizeof *users->keeper_groups);
+    if (users->keeper_groups)
+        users->keeper_groups[0] = strdup("winbindd_priv");
+    if (users->keeper_groups && users->keeper_groups[0])
+        users->keeper_groups_count = 1;
+    filling->failed |= !users->keeper_groups_count;
+}
+
 static void fill_top(struct filling *filling, struct config *config)
 {
+    filling->where = "kerberos";
+    fill_text(filling, "config", &config->kerberos.config, "/etc/krb5.conf");
     filling->where = "audit";
     fill_text(filling, "file", &config->audit.file, "/var/log/countersign/audit.json");
     filling->where = "users";
     fill_text(filling, "worker", &config->users.worker, "countersign");
     fill_text(filling, "keeper", &config->users.keeper, "countersign-keeper");
     fill_text(filling, "recorder", &config->users.recorder, "countersign-audit");
+    fill_keeper_groups(filling, config, &config->users);
     filling->where = "limits";
     fill_limits(filling, &config->limits);
     filling->where = "";
@@ -182,12 +220,12 @@ bool config_fill(struct config *config, struct config_document *document,
     for (unsigned i = 0; i < config->listeners_count; i++) {
         struct config_path where = config_path_entry("listeners", i);
         filling.where = where.text;
-        fill_listener(&filling, &config->listeners[i]);
+        fill_listener(&filling, config, &config->listeners[i]);
     }
     for (unsigned i = 0; i < config->upstreams_count; i++) {
         struct config_path where = config_path_entry("upstreams", i);
         filling.where = where.text;
-        fill_upstream(&filling, &config->upstreams[i], &config->limits);
+        fill_upstream(&filling, config, &config->upstreams[i]);
     }
     if (filling.failed)
         config_error_set(error, 0, "out of memory");

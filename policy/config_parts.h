@@ -47,6 +47,16 @@ bool config_check_file(struct config_checking *checking, const char *path, const
 bool config_check_listeners(struct config_checking *checking);
 bool config_check_upstreams(struct config_checking *checking);
 bool config_check_process(struct config_checking *checking); /* all that is not in a list */
+bool config_check_kerberos(struct config_checking *checking);
+/* A listener's mechanisms, and what they need; `where` is like "listeners[0]". */
+bool config_check_mechanisms(struct config_checking *checking, const char *where,
+                             const struct config_listener *listener);
+/* That a login of an upstream's list, at `path`, has what it needs. */
+bool config_check_login(struct config_checking *checking, const char *path,
+                        const struct config_upstream *upstream, enum config_login login);
+/* An upstream's own account and its keytab. */
+bool config_check_service(struct config_checking *checking, const char *where,
+                          const struct config_upstream *upstream);
 /* At most `most` entries are in the list. */
 bool config_check_most(struct config_checking *checking, const char *list, unsigned count,
                        unsigned most);

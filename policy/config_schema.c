@@ -41,6 +41,17 @@ static const cyaml_strval_t ciphers[] = {
 static const cyaml_strval_t logins[] = {
     {"same", CONFIG_LOGIN_SAME},
     {"mapped", CONFIG_LOGIN_MAPPED},
+    {"ticket", CONFIG_LOGIN_TICKET},
+    {"delegate", CONFIG_LOGIN_DELEGATE},
+    {"transition", CONFIG_LOGIN_TRANSITION},
+};
+static const cyaml_strval_t mechanisms[] = {
+    {"kerberos", CONFIG_MECHANISM_KERBEROS},
+    {"ntlm", CONFIG_MECHANISM_NTLM},
+};
+static const cyaml_strval_t rc4s[] = {
+    {"refuse", CONFIG_RC4_REFUSE},
+    {"allow", CONFIG_RC4_ALLOW},
 };
 static const cyaml_strval_t multi_protocols[] = {
     {"accept", CONFIG_MULTI_PROTOCOL_ACCEPT},
@@ -66,6 +77,8 @@ static const cyaml_schema_value_t cipher_entry = {
     CYAML_VALUE_ENUM(CYAML_FLAG_STRICT, enum config_cipher, ciphers, CYAML_ARRAY_LEN(ciphers))};
 static const cyaml_schema_value_t login_entry = {
     CYAML_VALUE_ENUM(CYAML_FLAG_STRICT, enum config_login, logins, CYAML_ARRAY_LEN(logins))};
+static const cyaml_schema_value_t mechanism_entry = {CYAML_VALUE_ENUM(
+    CYAML_FLAG_STRICT, enum config_mechanism, mechanisms, CYAML_ARRAY_LEN(mechanisms))};
 
 static const cyaml_schema_field_t listener_fields[] = {
     TEXT(struct config_listener, name),
@@ -82,6 +95,9 @@ static const cyaml_schema_field_t listener_fields[] = {
     WORD(struct config_listener, multi_protocol, multi_protocols),
     WORD(struct config_listener, mic, mics),
     WORD(struct config_listener, target_name, target_names),
+    LIST(struct config_listener, mechanisms, mechanism_entry),
+    TEXT(struct config_listener, keytab),
+    LIST(struct config_listener, services, text_entry),
     CYAML_FIELD_END,
 };
 static const cyaml_schema_field_t upstream_fields[] = {
@@ -90,6 +106,8 @@ static const cyaml_schema_field_t upstream_fields[] = {
     NUMBER(struct config_upstream, port),
     TEXT(struct config_upstream, server_name),
     LIST(struct config_upstream, login, login_entry),
+    TEXT(struct config_upstream, service),
+    TEXT(struct config_upstream, keytab),
     WORD(struct config_upstream, min_dialect, dialects),
     WORD(struct config_upstream, max_dialect, dialects),
     LIST(struct config_upstream, signing, signing_entry),
@@ -109,6 +127,13 @@ static const cyaml_schema_field_t users_fields[] = {
     TEXT(struct config_users, worker),
     TEXT(struct config_users, keeper),
     TEXT(struct config_users, recorder),
+    LIST(struct config_users, keeper_groups, text_entry),
+    CYAML_FIELD_END,
+};
+static const cyaml_schema_field_t kerberos_fields[] = {
+    TEXT(struct config_kerberos, keytab),
+    TEXT(struct config_kerberos, config),
+    WORD(struct config_kerberos, rc4, rc4s),
     CYAML_FIELD_END,
 };
 static const cyaml_schema_field_t limits_fields[] = {
@@ -129,6 +154,8 @@ static const cyaml_schema_field_t config_fields[] = {
     LIST(struct config, listeners, listener_entry),
     LIST(struct config, upstreams, upstream_entry),
     TEXT(struct config, credentials),
+    GROUP(kerberos, kerberos_fields),
+    WORD(struct config, winbind, switches),
     GROUP(audit, audit_fields),
     GROUP(users, users_fields),
     GROUP(limits, limits_fields),

@@ -6,6 +6,7 @@
 #define COUNTERSIGN_PROXY_CHECK_H
 
 #include "policy/config.h"
+#include "proxy/process.h"
 
 struct check {
     unsigned problems;
@@ -28,6 +29,15 @@ void check_users(struct check *check, const struct config *config);
 /* The credentials file: whether the keeper will be able to read it, and whether it has what the
  * logins need. */
 void check_credentials(struct check *check, const struct config *config);
+
+/* The keytabs and the libraries' configuration, where Kerberos is used. */
+void check_kerberos(struct check *check, const struct config *config);
+
+/* Whether winbind can be asked, where NTLM logins go to it. */
+void check_winbind(struct check *check, const struct config *config);
+
+/* The user that the keeper will be, with its groups; false when an account is not there. */
+MUST_USE bool check_find_keeper(const struct config *config, struct process_user *keeper);
 
 /* Finds and asks one file server. */
 void check_upstream(struct check *check, const struct config_upstream *upstream);

@@ -55,27 +55,37 @@ void check_users(struct check *check, const struct config *config)
     check_user(check, "users.worker", config->users.worker);
     check_user(check, "users.keeper", config->users.keeper);
     check_user(check, "users.recorder", config->users.recorder);
+    for (unsigned i = 0; i < config->users.keeper_groups_count; i++) {
+        struct process_user none = {.uid = 0};
+        if (!process_add_group(config->users.keeper_groups[i], &none))
+            check_problem(check,
+                          "users.keeper_groups: there is no group %s, or it is root's; correct the "
+                          "name, or install what makes it",
+                          config->users.keeper_groups[i]);
+    }
 }
 
-/* Whose the file must be: who the keeper will be. False when that account is not there. */
-static bool find_owner(const struct config *config, unsigned *owner)
+bool check_find_keeper(const struct config *config, struct process_user *keeper)
 {
-    struct process_user user;
-    *owner = geteuid();
-    if (*owner != 0)
+    *keeper = (struct process_user){.uid = geteuid(), .gid = getegid()};
+    if (keeper->uid != 0)
         return true;
-    if (!config->users.keeper || !process_find_user(config->users.keeper, &user))
-        return false;
-    *owner = user.uid;
-    return true;
+    return config->users.keeper && process_find_user(config->users.keeper, keeper);
+}
+
+static bool takes_ntlm(const struct config *config)
+{
+    for (unsigned i = 0; i < config->listeners_count; i++)
+        if (config_takes(&config->listeners[i], CONFIG_MECHANISM_NTLM))
+            return true;
+    return false;
 }
 
 static bool uses_login(const struct config *config, enum config_login login)
 {
     for (unsigned i = 0; i < config->upstreams_count; i++)
-        for (unsigned j = 0; j < config->upstreams[i].login_count; j++)
-            if (config->upstreams[i].login[j] == login)
-                return true;
+        if (config_logs_in_by(&config->upstreams[i], login))
+            return true;
     return false;
 }
 
@@ -85,9 +95,12 @@ static void check_entries(struct check *check, const struct config *config,
     size_t users = credentials_users(credentials), mapped = credentials_mapped(credentials);
     check_say("credentials: %s: %zu user%s, %zu mapped account%s", config->credentials, users,
               users == 1 ? "" : "s", mapped, mapped == 1 ? "" : "s");
-    if (users == 0)
-        check_problem(check, "there is no user in it, so nobody can log in; add one with "
+    if (users == 0 && takes_ntlm(config) && !config->winbind)
+        check_problem(check, "there is no user in it, so nobody can log in by NTLM; add one with "
                              "`countersign user add`");
+    else if (users == 0 && uses_login(config, CONFIG_LOGIN_SAME))
+        check_warning(check, "an upstream uses the login `same`, and there is no user in it; add "
+                             "one with `countersign user add`");
     if (mapped == 0 && uses_login(config, CONFIG_LOGIN_MAPPED))
         check_warning(check, "an upstream uses the login `mapped`, and no account is mapped; add "
                              "one with `countersign user add --mapped`");
@@ -96,15 +109,15 @@ static void check_entries(struct check *check, const struct config *config,
 void check_credentials(struct check *check, const struct config *config)
 {
     struct credentials_error error;
-    unsigned owner;
+    struct process_user keeper;
     if (!config->credentials)
         return;
-    if (!find_owner(config, &owner)) {
+    if (!check_find_keeper(config, &keeper)) {
         check_say("credentials: %s", config->credentials);
         check_problem(check, "not looked at: it must belong to users.keeper, which is no account");
         return;
     }
-    struct credentials *credentials = credentials_read(config->credentials, owner, &error);
+    struct credentials *credentials = credentials_read(config->credentials, keeper.uid, &error);
     if (!credentials) {
         check_say("credentials: %s", config->credentials);
         if (error.line)

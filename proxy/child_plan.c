@@ -6,6 +6,7 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
+#include "proxy/keytab_check.h"
 #include "proxy/settings.h"
 
 /* Descriptors of a worker beside its connections: listeners, channels, epoll and the like; the
@@ -54,6 +55,38 @@ static bool find_users(const struct config_users *users, struct child_plan *plan
     return true;
 }
 
+static bool find_groups(const struct config_users *users, struct child_plan *plan)
+{
+    for (unsigned i = 0; plan->change_users && i < users->keeper_groups_count; i++) {
+        if (!process_add_group(users->keeper_groups[i], &plan->keeper_user)) {
+            fprintf(stderr,
+                    "countersign: users.keeper_groups: there is no group %s, or it is root's; "
+                    "correct the name, or install what makes it\n",
+                    users->keeper_groups[i]);
+            return false;
+        }
+    }
+    return true;
+}
+
+/* A missing key shows at the start, not at the first login. */
+static bool check_keytabs(const struct config *config, const struct child_plan *plan)
+{
+    const char *paths[KEYTABS_MAX];
+    struct process_user self = {.uid = geteuid(), .gid = getegid()};
+    const struct process_user *keeper = plan->change_users ? &plan->keeper_user : &self;
+    size_t count = keytab_list(config, paths);
+    char error[256];
+
+    for (size_t i = 0; i < count; i++) {
+        if (!keytab_check(paths[i], keeper, error, sizeof error)) {
+            fprintf(stderr, "countersign: keytab %s %s\n", paths[i], error);
+            return false;
+        }
+    }
+    return true;
+}
+
 static unsigned count_workers(const struct config *config)
 {
     long cores = sysconf(_SC_NPROCESSORS_ONLN);
@@ -92,7 +125,8 @@ bool child_plan_make(const struct config *config, const struct upstream_address 
     *plan = (struct child_plan){.config = config, .upstreams = upstreams};
     plan->workers = count_workers(config);
     make_room(config, plan->workers);
-    if (!find_users(&config->users, plan)) {
+    if (!find_users(&config->users, plan) || !find_groups(&config->users, plan) ||
+        !check_keytabs(config, plan)) {
         return false;
     }
     plan->keeper = settings_for_keeper(config);

@@ -94,6 +94,15 @@ static const struct process_user *user_of(enum peer_role role, const struct chil
     return NULL;
 }
 
+/* What the Kerberos libraries take from the environment is the configuration's to say: of what was
+ * inherited, nothing stays. MIT's replay cache would be a file; crypto/kerberos_replay.h is used.
+ */
+static bool set_environment(const struct config *config)
+{
+    return clearenv() == 0 && setenv("KRB5_CONFIG", config->kerberos.config, 1) == 0 &&
+           setenv("KRB5RCACHENAME", "none:", 1) == 0;
+}
+
 static bool confine(enum peer_role role, const struct child_plan *plan, pid_t parent)
 {
     const char *step = "";
@@ -144,6 +153,10 @@ int child_role_run(enum peer_role role, unsigned index, const struct child_plan 
     }
     if (role == PEER_RECORDER) {
         prepare_log(plan);
+    }
+    if (role == PEER_KEEPER && !set_environment(plan->config)) {
+        fprintf(stderr, "countersign: keeper: cannot set its environment: %s\n", strerror(errno));
+        return EXIT_FAILURE;
     }
     if (!confine(role, plan, parent)) {
         return EXIT_FAILURE;

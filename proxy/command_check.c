@@ -7,18 +7,19 @@
 
 static int usage(FILE *to, int status)
 {
-    fprintf(to,
-            "usage: countersign check [--config FILE] [--offline]\n"
-            "\n"
-            "Reads the configuration and the credentials file, asks each file server what it\n"
-            "offers, and says what is wrong and what to do. Nothing is changed, and nobody is\n"
-            "logged in. FILE is %s unless given.\n"
-            "\n"
-            "  --config FILE  the configuration to check; it need not be in use\n"
-            "  --offline      ask no file server\n"
-            "\n"
-            "The exit status is 0 when all is usable, warnings or not, else 1.\n",
-            COMMAND_CONFIG_PATH);
+    fprintf(
+        to,
+        "usage: countersign check [--config FILE] [--offline]\n"
+        "\n"
+        "Reads the configuration and the credentials file, looks at the keytabs, asks each file\n"
+        "server what it offers, and says what is wrong and what to do. Nothing is changed, and\n"
+        "nobody is logged in. FILE is %s unless given.\n"
+        "\n"
+        "  --config FILE  the configuration to check; it need not be in use\n"
+        "  --offline      ask no file server\n"
+        "\n"
+        "The exit status is 0 when all is usable, warnings or not, else 1.\n",
+        COMMAND_CONFIG_PATH);
     return status;
 }
 
@@ -82,6 +83,8 @@ static int check_file(const char *path, bool offline)
     check_say("configuration: %s", path);
     check_users(&check, config);
     check_credentials(&check, config);
+    check_kerberos(&check, config);
+    check_winbind(&check, config);
     check_listeners(&check, config);
     for (unsigned i = 0; i < config->upstreams_count && !offline; i++)
         check_upstream(&check, &config->upstreams[i]);

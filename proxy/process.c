@@ -23,17 +23,17 @@ const char *process_name(enum peer_role role)
     return "countersign";
 }
 
-/* A whole decimal uid; (uid_t)-1 means "unchanged" to the kernel and is no user. */
-static bool parse_uid(const char *text, uid_t *uid)
+/* A whole decimal uid or gid; -1 means "unchanged" to the kernel and is nobody's. */
+static bool parse_id(const char *text, id_t *id)
 {
     char *end = NULL;
     errno = 0;
     unsigned long value = strtoul(text, &end, 10);
 
-    if (text[0] < '0' || text[0] > '9' || *end != '\0' || errno != 0 || value >= (uid_t)-1) {
+    if (text[0] < '0' || text[0] > '9' || *end != '\0' || errno != 0 || value >= (id_t)-1) {
         return false;
     }
-    *uid = (uid_t)value;
+    *id = (id_t)value;
     return true;
 }
 
@@ -42,22 +42,41 @@ bool process_find_user(const char *name, struct process_user *user)
     uid_t uid;
     struct passwd *entry;
 
-    if (parse_uid(name, &uid)) {
+    *user = (struct process_user){.uid = 0};
+    if (parse_id(name, &uid)) {
         entry = getpwuid(uid);
-        *user = (struct process_user){uid, entry != NULL ? entry->pw_gid : (gid_t)uid};
+        user->uid = uid;
+        user->gid = entry != NULL ? entry->pw_gid : (gid_t)uid;
     } else {
         entry = getpwnam(name);
         if (entry == NULL) {
             return false;
         }
-        *user = (struct process_user){entry->pw_uid, entry->pw_gid};
+        user->uid = entry->pw_uid;
+        user->gid = entry->pw_gid;
     }
     return user->uid != 0;
 }
 
+bool process_add_group(const char *name, struct process_user *user)
+{
+    gid_t gid = 0;
+
+    if (!parse_id(name, &gid)) {
+        const struct group *entry = getgrnam(name);
+        gid = entry != NULL ? entry->gr_gid : 0;
+    }
+    if (gid == 0 || user->groups_count == PROCESS_GROUPS_MAX) {
+        return false;
+    }
+    user->groups[user->groups_count++] = gid;
+    return true;
+}
+
 static bool become(const struct process_user *user)
 {
-    if (setgroups(0, NULL) != 0 || setresgid(user->gid, user->gid, user->gid) != 0 ||
+    if (setgroups(user->groups_count, user->groups) != 0 ||
+        setresgid(user->gid, user->gid, user->gid) != 0 ||
         setresuid(user->uid, user->uid, user->uid) != 0) {
         return false;
     }

@@ -20,9 +20,13 @@
     0 /* 1: AddressSanitizer's leak check must be able to trace the process */
 #endif
 
+enum { PROCESS_GROUPS_MAX = 16 };
+
 struct process_user {
     uid_t uid;
     gid_t gid;
+    gid_t groups[PROCESS_GROUPS_MAX]; /* supplementary ones */
+    size_t groups_count;
 };
 
 /* "cs-keeper", "cs-recorder", "cs-worker": the process names in ps and top. */
@@ -36,10 +40,17 @@ const char *process_name(enum peer_role role);
 MUST_USE bool process_find_user(const char *name, struct process_user *user);
 
 /*
- * Confines the calling process, for good: becomes `user` without supplementary groups (NULL: stays
- * who it is), drops every capability, can gain none by execve, leaves no core and is not traceable,
- * and may from now on make only the system calls that its role needs (proxy/syscall_filter.h). When
- * something fails, false with errno set and `step` naming it; the process must then end.
+ * Adds a supplementary group, by name or decimal gid. False for an unknown name, for root's group,
+ * and when there are PROCESS_GROUPS_MAX already.
+ */
+MUST_USE bool process_add_group(const char *name, struct process_user *user);
+
+/*
+ * Confines the calling process, for good: becomes `user` with its supplementary groups and no other
+ * (NULL: stays who it is), drops every capability, can gain none by execve, leaves no core and is
+ * not traceable, and may from now on make only the system calls that its role needs
+ * (proxy/syscall_filter.h). When something fails, false with errno set and `step` naming it; the
+ * process must then end.
  *
  * Under AddressSanitizer it stays traceable and unfiltered.
  */

@@ -15,6 +15,9 @@ _Static_assert((int)CONFIG_AES_256_CCM == (int)CIPHER_AES_256_CCM, "ciphers");
 _Static_assert((int)CONFIG_AES_256_GCM == (int)CIPHER_AES_256_GCM, "ciphers");
 _Static_assert((int)CONFIG_LOGIN_SAME == (int)LOGIN_SAME, "login");
 _Static_assert((int)CONFIG_LOGIN_MAPPED == (int)LOGIN_MAPPED, "login");
+_Static_assert((int)CONFIG_LOGIN_TICKET == (int)LOGIN_TICKET, "login");
+_Static_assert((int)CONFIG_LOGIN_DELEGATE == (int)LOGIN_DELEGATE, "login");
+_Static_assert((int)CONFIG_LOGIN_TRANSITION == (int)LOGIN_TRANSITION, "login");
 _Static_assert((int)CONFIG_MIC_ANNOUNCED == (int)MIC_ANNOUNCED, "mic");
 _Static_assert((int)CONFIG_MIC_REQUIRED == (int)MIC_REQUIRED, "mic");
 _Static_assert((int)CONFIG_TARGET_NAME_OFF == (int)TARGET_NAME_OFF, "target_name");
@@ -28,6 +31,9 @@ _Static_assert((int)CONFIG_SMB_3_1_1 == (int)SMB_3_1_1, "dialect");
 
 enum {
     KEEPER_THREADS = 4,
+    /* Each can wait for a KDC or a domain controller, which are asked by so many at once at most.
+     */
+    KEEPER_REMOTE_THREADS = 8,
     CHALLENGE_LIFETIME_S = 60,
     OWN_NAMES = 3, /* the address, the NetBIOS and the DNS name, beside a listener's own list */
 };
@@ -59,6 +65,18 @@ static bool fill_names(const struct config *config, const struct config_listener
     return true;
 }
 
+static void fill_kerberos(const struct config *config, const struct config_listener *listener,
+                          struct accept_policy *policy)
+{
+    policy->refuse_ntlm = !config_takes(listener, CONFIG_MECHANISM_NTLM);
+    policy->allow_rc4 = config->kerberos.rc4 == CONFIG_RC4_ALLOW;
+    if (config_takes(listener, CONFIG_MECHANISM_KERBEROS)) {
+        policy->keytab = listener->keytab;
+        policy->services = (const char *const *)listener->services;
+        policy->services_count = listener->services_count;
+    }
+}
+
 static bool fill_listener(const struct config *config, const struct config_listener *listener,
                           struct keeper_listener *to)
 {
@@ -72,6 +90,7 @@ static bool fill_listener(const struct config *config, const struct config_liste
         .dns_domain = config->dns_domain,
         .challenge_lifetime_s = CHALLENGE_LIFETIME_S,
     };
+    fill_kerberos(config, listener, &to->accept);
     return fill_names(config, listener, &to->accept);
 }
 
@@ -86,6 +105,8 @@ static bool fill_upstream(const struct config_upstream *upstream, struct keeper_
     }
     to->name = upstream->name;
     to->target = target;
+    to->service = upstream->service;
+    to->keytab = upstream->keytab;
     to->logins_count = upstream->login_count;
     for (unsigned i = 0; i < upstream->login_count; i++) {
         to->logins[i] = (enum login_kind)upstream->login[i];
@@ -128,6 +149,8 @@ struct keeper_settings *settings_for_keeper(const struct config *config)
     }
     settings->credentials = config->credentials;
     settings->threads = KEEPER_THREADS;
+    settings->remote_threads = KEEPER_REMOTE_THREADS;
+    settings->winbind = config->winbind;
     if (!fill(config, settings)) {
         settings_free(settings);
         return NULL;

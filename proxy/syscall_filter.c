@@ -111,6 +111,20 @@ static bool allow_families(scmp_filter_ctx filter, const int *families, size_t c
     return deny_when(filter, SCMP_SYS(socket), 0, SCMP_CMP_GE, (scmp_datum_t)next, 0);
 }
 
+/* A KDC, a name server and winbind are asked by streams and datagrams; the flags that socket()
+ * takes with its type stand above the low four bits. */
+static bool allow_streams_and_datagrams(scmp_filter_ctx filter)
+{
+    enum { TYPE_MASK = 0xf };
+    for (scmp_datum_t type = 0; type <= TYPE_MASK; type++) {
+        if (type != SOCK_STREAM && type != SOCK_DGRAM &&
+            !deny_when(filter, SCMP_SYS(socket), 1, SCMP_CMP_MASKED_EQ, TYPE_MASK, type)) {
+            return false;
+        }
+    }
+    return true;
+}
+
 static bool deny_to_role(scmp_filter_ctx filter, enum peer_role role)
 {
     static const int of_worker[] = {AF_INET, AF_INET6};
@@ -121,8 +135,8 @@ static bool deny_to_role(scmp_filter_ctx filter, enum peer_role role)
     switch (role) {
     case PEER_WORKER: return allow_families(filter, of_worker, 2) && deny_writing(filter);
     case PEER_KEEPER:
-        return allow_families(filter, of_keeper, 3) && deny_writing(filter) &&
-               deny_list(filter, accepting, 2);
+        return allow_families(filter, of_keeper, 3) && allow_streams_and_datagrams(filter) &&
+               deny_writing(filter) && deny_list(filter, accepting, 2);
     case PEER_RECORDER:
         return allow_families(filter, of_recorder, 1) && deny_list(filter, accepting, 2);
     }

@@ -13,7 +13,8 @@
  * Further:
  *
  *     worker     sockets of the families AF_INET and AF_INET6 only; opens no file for writing
- *     keeper     the same and AF_UNIX (winbind, resolver)
+ *     keeper     the same and AF_UNIX (winbind, resolver), streams and datagrams only; accepts no
+ *                connection
  *     recorder   AF_UNIX only (syslog); may open its log again
  *
  * False with errno set when the kernel does not take the filter.

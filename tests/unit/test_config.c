@@ -105,18 +105,22 @@ static const char everything[] =
     "   min_dialect: 2.1, max_dialect: 3.0, signing: [hmac-sha256, aes-cmac],\n"
     "   encryption: required, ciphers: [aes-256-ccm, aes-128-ccm], encrypted_shares: [Pay roll, "
     "b],\n"
-    "   multi_protocol: refuse, mic: required, target_name: required}\n"
+    "   multi_protocol: refuse, mic: required, target_name: required,\n"
+    "   mechanisms: [ntlm, kerberos], keytab: /a.keytab, services: [cifs/x, host/y.example.com]}\n"
     "- {name: b, address: \"::\", upstream: one, target_name: off, min_dialect: 3.0.2,\n"
     "   encryption: if-offered}\n"
     "upstreams:\n"
-    "- {name: two, address: \"2001:db8::2\", port: 1445, server_name: NAS, login: [mapped, same],\n"
+    "- {name: two, address: \"2001:db8::2\", port: 1445, server_name: NAS,\n"
+    "   login: [mapped, same, transition, delegate, ticket], service: cifs/p.d@D, keytab: /t,\n"
     "   min_dialect: 3.0, max_dialect: 3.0.2, signing: [aes-cmac], connect_timeout: 100,\n"
     "   connections: 8,\n"
     "   encryption: if-offered, ciphers: [aes-256-gcm], encrypted_shares: [secret]}\n"
     "- {name: one, address: nas.example.com, encryption: off, ciphers: [aes-128-gcm]}\n"
     "credentials: /c\n"
+    "kerberos: {keytab: /k, config: /krb5.conf, rc4: allow}\n"
+    "winbind: true\n"
     "audit: {file: ~, syslog: true}\n"
-    "users: {worker: \"1001\", keeper: k, recorder: r}\n"
+    "users: {worker: \"1001\", keeper: k, recorder: r, keeper_groups: [wbpriv, \"117\"]}\n"
     "limits: {connections: 10, connections_per_source: 9, login_timeout: 1000,\n"
     "  sessions_per_connection: 1, interim_hold: 0, memory: 16}\n"
     "workers: 3\n"
@@ -156,7 +160,7 @@ static void test_every_option_else(void **state)
     assert_string_equal(two->address, "2001:db8::2");
     assert_int_equal(two->port, 1445);
     assert_string_equal(two->server_name, "NAS");
-    assert_int_equal(two->login_count, 2);
+    assert_int_equal(two->login_count, 5);
     assert_int_equal(two->login[0], CONFIG_LOGIN_MAPPED);
     assert_int_equal(two->login[1], CONFIG_LOGIN_SAME);
     assert_int_equal(two->min_dialect, CONFIG_SMB_3_0);
@@ -206,6 +210,79 @@ static void test_every_option_of_encryption(void **state)
     assert_string_equal(two->encrypted_shares[0], "secret");
     assert_int_equal(config->upstreams[1].encryption, CONFIG_ENCRYPTION_OFF);
     assert_int_equal(config->upstreams[1].ciphers[0], CONFIG_AES_128_GCM);
+    config_free(config);
+}
+
+static void test_every_option_of_kerberos(void **state)
+{
+    struct config *config = parse(everything);
+    (void)state;
+    const struct config_listener *a = &config->listeners[0], *b = &config->listeners[1];
+    const struct config_upstream *two = &config->upstreams[0], *one = &config->upstreams[1];
+    assert_int_equal(a->mechanisms_count, 2);
+    assert_int_equal(a->mechanisms[0], CONFIG_MECHANISM_NTLM);
+    assert_int_equal(a->mechanisms[1], CONFIG_MECHANISM_KERBEROS);
+    assert_string_equal(a->keytab, "/a.keytab");
+    assert_int_equal(a->services_count, 2);
+    assert_string_equal(a->services[1], "host/y.example.com");
+    assert_string_equal(b->keytab, "/k");
+    assert_int_equal(two->login[2], CONFIG_LOGIN_TRANSITION);
+    assert_int_equal(two->login[3], CONFIG_LOGIN_DELEGATE);
+    assert_int_equal(two->login[4], CONFIG_LOGIN_TICKET);
+    assert_string_equal(two->service, "cifs/p.d@D");
+    assert_string_equal(two->keytab, "/t");
+    assert_null(one->service);
+    assert_string_equal(one->keytab, "/k");
+    assert_string_equal(config->kerberos.keytab, "/k");
+    assert_string_equal(config->kerberos.config, "/krb5.conf");
+    assert_int_equal(config->kerberos.rc4, CONFIG_RC4_ALLOW);
+    assert_true(config->winbind);
+    assert_int_equal(config->users.keeper_groups_count, 2);
+    assert_string_equal(config->users.keeper_groups[0], "wbpriv");
+    assert_true(config_logs_in_by(two, CONFIG_LOGIN_DELEGATE));
+    assert_false(config_logs_in_by(one, CONFIG_LOGIN_DELEGATE));
+    config_free(config);
+}
+
+/* Kerberos where there is a key, NTLM where there is somebody to ask. */
+static void test_default_mechanisms(void **state)
+{
+    static const char by_ticket[] = LISTENER UPSTREAM "  login: [ticket]\n"
+                                                      "kerberos: {keytab: /k}\n";
+    (void)state;
+    struct config *config = parse(LEAST);
+    assert_false(config_takes(&config->listeners[0], CONFIG_MECHANISM_KERBEROS));
+    assert_true(config_takes(&config->listeners[0], CONFIG_MECHANISM_NTLM));
+    assert_null(config->kerberos.keytab);
+    assert_string_equal(config->kerberos.config, "/etc/krb5.conf");
+    assert_int_equal(config->kerberos.rc4, CONFIG_RC4_REFUSE);
+    assert_false(config->winbind);
+    assert_int_equal(config->users.keeper_groups_count, 0);
+    config_free(config);
+
+    config = parse(by_ticket);
+    assert_null(config->credentials);
+    assert_string_equal(config->listeners[0].keytab, "/k");
+    assert_int_equal(config->listeners[0].mechanisms_count, 1);
+    assert_true(config_takes(&config->listeners[0], CONFIG_MECHANISM_KERBEROS));
+    config_free(config);
+
+    config = parse(LEAST "kerberos: {keytab: /k}\n");
+    assert_int_equal(config->listeners[0].mechanisms_count, 2);
+    assert_int_equal(config->listeners[0].mechanisms[0], CONFIG_MECHANISM_KERBEROS);
+    config_free(config);
+
+    config = parse(LISTENER "  keytab: ~\n" UPSTREAM CREDENTIALS "kerberos: {keytab: /k}\n");
+    assert_null(config->listeners[0].keytab);
+    assert_false(config_takes(&config->listeners[0], CONFIG_MECHANISM_KERBEROS));
+    config_free(config);
+
+    config = parse(LEAST "winbind: true\n");
+    assert_int_equal(config->users.keeper_groups_count, 1);
+    assert_string_equal(config->users.keeper_groups[0], "winbindd_priv");
+    config_free(config);
+    config = parse(LEAST "winbind: true\nusers: {keeper_groups: []}\n");
+    assert_int_equal(config->users.keeper_groups_count, 0);
     config_free(config);
 }
 
@@ -376,7 +453,8 @@ static void test_shipped_file_shows_every_option(void **state)
     assert_int_equal(missing_in(text), 0);
     free(text);
     text = shipped(false);
-    assert_int_equal(missing_in(text), 4); /* server_name and three names of the host */
+    /* server_name, three names of the host, and what is only there for Kerberos and winbind */
+    assert_int_equal(missing_in(text), 10);
     free(text);
     assert_int_equal(missing_in(everything), 0);
 }
@@ -419,6 +497,8 @@ int main(void)
         cmocka_unit_test(test_every_option_listeners),
         cmocka_unit_test(test_every_option_else),
         cmocka_unit_test(test_every_option_of_encryption),
+        cmocka_unit_test(test_every_option_of_kerberos),
+        cmocka_unit_test(test_default_mechanisms),
         cmocka_unit_test(test_old_dialects_need_no_encryption),
         cmocka_unit_test(test_share_listed),
         cmocka_unit_test(test_other_limits_never_above_connections),

@@ -58,7 +58,7 @@ static void test_unknown_option(void **state)
 {
     static const struct refused refused[] = {
         {LEAST "worker: 3\n", 9,
-         "\"worker\" is no option; there are: listeners, upstreams, credentials, audit"},
+         "\"worker\" is no option; there are: listeners, upstreams, credentials, kerberos"},
         {LISTENER "  adress: 1.2.3.4\n" UPSTREAM CREDENTIALS, 5,
          "listeners[0]: \"adress\" is no option; there are: name, address, port"},
         {LISTENER UPSTREAM "  quirks: []\n" CREDENTIALS, 8,
@@ -109,7 +109,8 @@ static void test_wrong_type(void **state)
         {LISTENER "  signing: [aes-cmac,\n    none]\n" UPSTREAM CREDENTIALS, 6,
          "listeners[0].signing[1]: must be one of aes-gmac, aes-cmac, hmac-sha256, not \"none\""},
         {LISTENER UPSTREAM "  login:\n  - same\n  - guest\n" CREDENTIALS, 10,
-         "upstreams[0].login[1]: must be one of same, mapped, not \"guest\""},
+         "upstreams[0].login[1]: must be one of same, mapped, ticket, delegate, transition, not "
+         "\"guest\""},
         {LEAST "audit: {syslog: maybe}\n", 9,
          "audit.syslog: must be one of true, false, not \"maybe\""},
         {LEAST "audit: {syslog: 1}\n", 9, "audit.syslog: must be one of true, false"},
@@ -263,7 +264,7 @@ static void test_contradictions(void **state)
         {LISTENER UPSTREAM "  login:\n  - same\n  - mapped\n  - same\n" CREDENTIALS, 11,
          "upstreams[0].login[2]: is in the list already"},
         {LISTENER UPSTREAM "  login: [mapped]\n", 8,
-         "upstreams[0].login: mapped needs a credentials file"},
+         "upstreams[0].login[0]: mapped needs a credentials file"},
         {LISTENER UPSTREAM, 6, "upstreams[0].login: same needs a credentials file"},
         {LISTENER UPSTREAM "credentials: ~\n", 6, "upstreams[0].login: same needs a credentials"},
         {LISTENER "  signing: []\n" UPSTREAM CREDENTIALS, 5, "listeners[0].signing: is empty"},
@@ -283,6 +284,91 @@ static void test_contradictions(void **state)
     };
     (void)state;
     ASSERT_REFUSED(refused);
+}
+
+#define KEYTAB "kerberos: {keytab: /k}\n"
+
+static void test_mechanisms(void **state)
+{
+    static const struct refused refused[] = {
+        {LISTENER "  mechanisms: []\n" UPSTREAM CREDENTIALS, 5,
+         "listeners[0].mechanisms: is empty; nobody could log in"},
+        {LISTENER "  mechanisms: [kerberos]\n" UPSTREAM CREDENTIALS, 5,
+         "listeners[0].mechanisms: has kerberos, which needs a keytab"},
+        {LISTENER "  keytab: ~\n  mechanisms: [kerberos]\n" UPSTREAM CREDENTIALS KEYTAB, 6,
+         "listeners[0].mechanisms: has kerberos, which needs a keytab"},
+        {LISTENER "  mechanisms: [ntlm,\n   ntlm]\n" UPSTREAM CREDENTIALS, 6,
+         "listeners[0].mechanisms[1]: is in the list already"},
+        {LISTENER "  mechanisms: [spnego]\n" UPSTREAM CREDENTIALS, 5,
+         "listeners[0].mechanisms[0]: must be one of kerberos, ntlm, not \"spnego\""},
+        {LISTENER "  mechanisms: [kerberos, ntlm]\n" UPSTREAM "  login: [ticket]\n" KEYTAB, 5,
+         "listeners[0].mechanisms: has ntlm, but there is nobody to ask"},
+        {LISTENER "  mechanisms: [ntlm]\n  keytab: /k\n" UPSTREAM CREDENTIALS, 6,
+         "listeners[0].keytab: is given, but mechanisms has no kerberos"},
+        {LISTENER "  mechanisms: [ntlm]\n  services: [cifs/a]\n" UPSTREAM CREDENTIALS KEYTAB, 6,
+         "listeners[0].services: is given, but mechanisms has no kerberos"},
+        {LISTENER "  services: [cifs]\n" UPSTREAM CREDENTIALS KEYTAB, 5,
+         "listeners[0].services[0]: \"cifs\" is no service; write it like cifs/files.example.com"},
+        {LISTENER "  services: [cifs/a,\n   cifs/b@REALM]\n" UPSTREAM CREDENTIALS KEYTAB, 6,
+         "listeners[0].services[1]: \"cifs/b@REALM\" must not contain \"@\""},
+        {LISTENER "  services: [cifs/a,\n   CIFS/A]\n" UPSTREAM CREDENTIALS KEYTAB, 6,
+         "listeners[0].services[1]: \"CIFS/A\" is in the list already"},
+        {LISTENER "  services: [cifs/a/b]\n" UPSTREAM CREDENTIALS KEYTAB, 5, "is no service"},
+        {LISTENER "  keytab: k\n" UPSTREAM CREDENTIALS, 5,
+         "listeners[0].keytab: \"k\" is not an absolute path"},
+        {LEAST "kerberos:\n  keytab: k\n", 10, "kerberos.keytab: \"k\" is not an absolute path"},
+        {LEAST "kerberos:\n  config: \n", 10, "kerberos.config: is empty"},
+        {LEAST "kerberos:\n  config: krb5.conf\n", 10, "kerberos.config: \"krb5.conf\" is not an"},
+        {LEAST "kerberos:\n  rc4: maybe\n", 10,
+         "kerberos.rc4: must be one of refuse, allow, not \"maybe\""},
+        {LEAST "winbind: yes\n", 9, "winbind: must be one of true, false, not \"yes\""},
+        {LISTENER "  mechanisms: [kerberos]\n" UPSTREAM CREDENTIALS KEYTAB "winbind: true\n", 11,
+         "winbind: is on, but no listener takes ntlm"},
+        {LEAST "users:\n  keeper_groups: [root]\n", 10, "users.keeper_groups[0]: is root's group"},
+        {LEAST "users:\n  keeper_groups: [\"0\"]\n", 10, "users.keeper_groups[0]: is root's group"},
+        {LEAST "users:\n  keeper_groups: [\"\"]\n", 10, "users.keeper_groups[0]: is empty"},
+        {LEAST "users:\n  keeper_groups: [a,b,c,d,e,f,g,h,i,j,k,l,m,n,o,p,q]\n", 10,
+         "users.keeper_groups[16]: is one too many; at most 16"},
+    };
+    (void)state;
+    ASSERT_REFUSED(refused);
+}
+
+static void test_logins_by_kerberos(void **state)
+{
+    static const struct refused refused[] = {
+        {LISTENER UPSTREAM "  login: [ticket]\n" CREDENTIALS, 8,
+         "upstreams[0].login[0]: ticket needs the client's ticket, but no listener"},
+        {LISTENER UPSTREAM "  login: [same,\n   delegate]\n" CREDENTIALS, 9,
+         "upstreams[0].login[1]: delegate needs an account of our own; add \"service: "},
+        {LISTENER UPSTREAM "  service: cifs/p@D\n  login: [delegate]\n" CREDENTIALS, 9,
+         "upstreams[0].login[0]: delegate needs the key of its account; add \"keytab: "},
+        {LISTENER UPSTREAM "  service: cifs/p@D\n  keytab: /k\n  login: [delegate]\n" CREDENTIALS,
+         10, "upstreams[0].login[0]: delegate needs the client's ticket, but no listener"},
+        {LISTENER UPSTREAM "  login: [transition]\n" CREDENTIALS KEYTAB, 8,
+         "upstreams[0].login[0]: transition needs an account of our own"},
+        {LISTENER UPSTREAM "  service: cifs/p@D\n  login: [transition]\n" CREDENTIALS, 9,
+         "upstreams[0].login[0]: transition needs the key of its account"},
+        {LISTENER UPSTREAM "  login: [ticket, same]\n" KEYTAB, 8,
+         "upstreams[0].login[1]: same needs a credentials file"},
+        {LISTENER UPSTREAM "  service: cifs/p\n" CREDENTIALS, 8,
+         "upstreams[0].service: \"cifs/p\" has no realm; write it like cifs/files.example.com@EX"},
+        {LISTENER UPSTREAM "  service: cifs/p@\n" CREDENTIALS, 8, "has no realm"},
+        {LISTENER UPSTREAM "  keytab: k\n" CREDENTIALS, 8,
+         "upstreams[0].keytab: \"k\" is not an absolute path"},
+    };
+    (void)state;
+    ASSERT_REFUSED(refused);
+    config_free(parse(LISTENER UPSTREAM "  service: cifs/p@D\n  login: [transition]\n" KEYTAB
+                                        "winbind: true\n"));
+    /* A listener of another upstream brings no tickets here. */
+    struct config_error error;
+    static const char other[] = "listeners:\n- {name: a, address: 127.0.0.1, upstream: nas}\n"
+                                "- {name: b, address: 127.0.0.2, upstream: two, keytab: /k}\n"
+                                "upstreams:\n- {name: nas, address: 192.0.2.1, login: [ticket]}\n"
+                                "- {name: two, address: 192.0.2.2}\n" CREDENTIALS;
+    assert_null(config_parse(other, strlen(other), &error));
+    assert_int_equal(error.line, 5);
 }
 
 static void test_encryption(void **state)
@@ -459,6 +545,8 @@ int main(void)
         cmocka_unit_test(test_texts),
         cmocka_unit_test(test_addresses),
         cmocka_unit_test(test_contradictions),
+        cmocka_unit_test(test_mechanisms),
+        cmocka_unit_test(test_logins_by_kerberos),
         cmocka_unit_test(test_encryption),
         cmocka_unit_test(test_encrypted_shares),
         cmocka_unit_test(test_long_shares),

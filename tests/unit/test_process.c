@@ -13,6 +13,8 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <grp.h>
+#include <netinet/in.h>
+#include <poll.h>
 #include <pthread.h>
 #include <sched.h>
 #include <signal.h>
@@ -27,6 +29,7 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/un.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -34,7 +37,7 @@
 
 enum { TEST_UID = 64901 };
 
-static const struct process_user nobody_here = {TEST_UID, TEST_UID};
+static const struct process_user nobody_here = {.uid = TEST_UID, .gid = TEST_UID};
 
 /* A probe answers 0, or the line number of what went wrong. */
 typedef int probe(enum peer_role role);
@@ -238,6 +241,34 @@ static int has_families_of_role(enum peer_role role)
     return 0;
 }
 
+/* What a KDC, a name server and winbind are asked by. Nobody is there: that is not EPERM. */
+static int asks_kdc_and_winbind(enum peer_role role)
+{
+    struct sockaddr_in kdc = {.sin_family = AF_INET, .sin_port = htons(1)};
+    struct sockaddr_un pipe_of_winbind = {.sun_family = AF_UNIX, .sun_path = "/nowhere/pipe"};
+    int udp = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    int tcp = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    int local = socket(AF_UNIX, SOCK_STREAM, 0);
+    struct pollfd poll_udp = {.fd = udp, .events = POLLIN};
+
+    (void)role;
+    kdc.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    EXPECT(connect(udp, (struct sockaddr *)&kdc, sizeof kdc) == 0);
+    EXPECT(send(udp, "x", 1, 0) == 1);
+    EXPECT(poll(&poll_udp, 1, 0) >= 0);
+    EXPECT(connect(tcp, (struct sockaddr *)&kdc, sizeof kdc) == -1 && errno == ECONNREFUSED);
+    EXPECT(connect(local, (struct sockaddr *)&pipe_of_winbind, sizeof pipe_of_winbind) == -1 &&
+           errno == ENOENT);
+    EXPECT_DENIED(accept(tcp, NULL, NULL));
+    EXPECT_DENIED(accept4(tcp, NULL, NULL, 0));
+    EXPECT_DENIED(bind(udp, (struct sockaddr *)&kdc, sizeof kdc));
+    EXPECT_DENIED(listen(tcp, 1));
+    /* Whole packets of one's own making need no capability in a namespace of one's own. */
+    EXPECT_DENIED(socket(AF_INET, SOCK_RAW, IPPROTO_TCP));
+    EXPECT_DENIED(socket(AF_INET6, SOCK_RAW | SOCK_CLOEXEC, IPPROTO_TCP));
+    return 0;
+}
+
 static int opens_nothing_for_writing(enum peer_role role)
 {
     static const int flags[] = {O_WRONLY, O_RDWR, O_WRONLY | O_APPEND, O_RDONLY | O_TRUNC,
@@ -326,6 +357,12 @@ static void test_socket_families(void **state)
     passes_for_all(has_families_of_role);
 }
 
+static void test_keeper_asks_kdc_and_winbind(void **state)
+{
+    (void)state;
+    passes(PEER_KEEPER, asks_kdc_and_winbind);
+}
+
 static void test_opens_nothing_for_writing(void **state)
 {
     (void)state;
@@ -408,22 +445,70 @@ static void test_finds_users(void **state)
     assert_false(process_find_user("no-such-user-here", &user));
 }
 
+static void test_finds_groups(void **state)
+{
+    struct process_user user = {.uid = TEST_UID, .gid = TEST_UID};
+
+    (void)state;
+    assert_true(process_add_group("64902", &user));
+    assert_true(process_add_group("tty", &user));
+    assert_int_equal(user.groups_count, 2);
+    assert_int_equal(user.groups[0], 64902);
+    assert_int_equal(user.groups[1], getgrnam("tty")->gr_gid);
+    assert_false(process_add_group("root", &user));
+    assert_false(process_add_group("0", &user));
+    assert_false(process_add_group("", &user));
+    assert_false(process_add_group("4294967295", &user));
+    assert_false(process_add_group("no-such-group-here", &user));
+    assert_int_equal(user.groups_count, 2);
+    while (user.groups_count < PROCESS_GROUPS_MAX) {
+        assert_true(process_add_group("64903", &user));
+    }
+    assert_false(process_add_group("64904", &user));
+}
+
+/* What the account is a member of in the group database does not count. */
+static void test_keeps_named_groups_only(void **state)
+{
+    struct process_user user = nobody_here;
+    int status;
+
+    (void)state;
+    assert_true(process_add_group("64902", &user));
+    pid_t pid = fork();
+    assert_true(pid >= 0);
+    if (pid == 0) {
+        const char *step;
+        gid_t groups[PROCESS_GROUPS_MAX];
+        bool confined = process_confine(PEER_KEEPER, &user, &step);
+        _exit(confined && getgroups(PROCESS_GROUPS_MAX, groups) == 1 && groups[0] == 64902 ? 0 : 1);
+    }
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    assert_int_equal(status, 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest as_root[] = {
         cmocka_unit_test(test_becomes_another_user),
+        cmocka_unit_test(test_keeps_named_groups_only),
     };
     const struct CMUnitTest always[] = {
         cmocka_unit_test(test_has_no_capability),    cmocka_unit_test(test_is_closed_to_others),
         cmocka_unit_test(test_dies_with_its_parent), cmocka_unit_test(test_notices_a_dead_parent),
-        cmocka_unit_test(test_finds_users),
+        cmocka_unit_test(test_finds_users),          cmocka_unit_test(test_finds_groups),
     };
     const struct CMUnitTest filtered[] = {
-        cmocka_unit_test(test_starts_nothing),    cmocka_unit_test(test_touches_no_process),
-        cmocka_unit_test(test_touches_no_kernel), cmocka_unit_test(test_leaves_the_tree_alone),
-        cmocka_unit_test(test_listens_nowhere),   cmocka_unit_test(test_can_still_work),
-        cmocka_unit_test(test_socket_families),   cmocka_unit_test(test_opens_nothing_for_writing),
+        cmocka_unit_test(test_starts_nothing),
+        cmocka_unit_test(test_touches_no_process),
+        cmocka_unit_test(test_touches_no_kernel),
+        cmocka_unit_test(test_leaves_the_tree_alone),
+        cmocka_unit_test(test_listens_nowhere),
+        cmocka_unit_test(test_can_still_work),
+        cmocka_unit_test(test_socket_families),
+        cmocka_unit_test(test_opens_nothing_for_writing),
         cmocka_unit_test(test_can_abort),
+        cmocka_unit_test(test_keeper_asks_kdc_and_winbind),
     };
     int failed = cmocka_run_group_tests(always, NULL, NULL);
 

@@ -81,6 +81,47 @@ static void test_keeper_settings(void **state)
     config_free(config);
 }
 
+static void test_kerberos_settings(void **state)
+{
+    static const char text[] =
+        "listeners:\n"
+        "  - {name: both, address: 127.0.0.1, upstream: nas, services: [cifs/files]}\n"
+        "  - {name: tickets, address: 127.0.0.2, upstream: nas, mechanisms: [kerberos],\n"
+        "     keytab: /other}\n"
+        "  - {name: old, address: 127.0.0.3, upstream: nas, keytab: ~}\n"
+        "upstreams:\n"
+        "  - {name: nas, address: 127.0.0.4, login: [ticket, delegate, transition, same, mapped],\n"
+        "     service: cifs/files@EXAMPLE.COM}\n"
+        "credentials: /c\n"
+        "kerberos: {keytab: /k, rc4: allow}\n"
+        "winbind: true\n";
+    static const enum login_kind order[] = {LOGIN_TICKET, LOGIN_DELEGATE, LOGIN_TRANSITION,
+                                            LOGIN_SAME, LOGIN_MAPPED};
+    struct config *config = parse(text);
+    struct keeper_settings *settings = settings_for_keeper(config);
+    (void)state;
+    assert_non_null(settings);
+    const struct accept_policy *both = &settings->listeners[0].accept;
+    assert_string_equal(both->keytab, "/k");
+    assert_false(both->refuse_ntlm);
+    assert_true(both->allow_rc4);
+    assert_int_equal(both->services_count, 1);
+    assert_string_equal(both->services[0], "cifs/files");
+    assert_string_equal(settings->listeners[1].accept.keytab, "/other");
+    assert_true(settings->listeners[1].accept.refuse_ntlm);
+    assert_null(settings->listeners[2].accept.keytab);
+    assert_false(settings->listeners[2].accept.refuse_ntlm);
+    assert_int_equal(settings->upstreams[0].logins_count, 5);
+    for (unsigned i = 0; i < 5; i++)
+        assert_int_equal(settings->upstreams[0].logins[i], order[i]);
+    assert_string_equal(settings->upstreams[0].service, "cifs/files@EXAMPLE.COM");
+    assert_string_equal(settings->upstreams[0].keytab, "/k");
+    assert_true(settings->winbind);
+    assert_true(settings->remote_threads >= 1);
+    settings_free(settings);
+    config_free(config);
+}
+
 /* A login meant for the file server itself was relayed: its name is not one of ours. */
 static void test_names_of_a_listener(void **state)
 {
@@ -202,6 +243,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_keeper_settings),
+        cmocka_unit_test(test_kerberos_settings),
         cmocka_unit_test(test_names_of_a_listener),
         cmocka_unit_test(test_addresses_of_upstreams),
         cmocka_unit_test(test_upstream_that_is_nowhere),
