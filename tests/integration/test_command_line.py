@@ -131,6 +131,41 @@ def test_check_of_a_file_server_that_is_down(site, server):
     assert status == 1 and server.address in output, output
 
 
+@pytest.mark.parametrize("uid, mode, word", [
+    (None, None, "No such file"), (UIDS["worker"], 0o600, "belongs to user"),
+    (UIDS["keeper"], 0o644, "by others than the keeper"), (0, 0o600, "cannot be read by the keeper")])
+def test_keytab_that_cannot_be_used(site, uid, mode, word):
+    keytab = site.configuration.parent / "keytab"
+    if mode is not None:
+        keytab.write_bytes(b"\x05\x02")
+        keytab.chmod(mode)
+        os.chown(keytab, uid, UIDS["keeper"])
+    site.write(site.text + f"kerberos: {{keytab: {keytab}}}\n")
+    status, output = site.check("--offline")
+    assert status == 1 and f"{keytab} " in output and word in output, output
+    done = command("run", "--config", str(site.configuration))
+    assert done.returncode == 1 and word in done.stderr, done.stderr
+
+
+def test_keytab_that_can_be_used(site):
+    keytab = site.configuration.parent / "keytab"
+    keytab.write_bytes(b"\x05\x02")
+    keytab.chmod(0o600)
+    os.chown(keytab, UIDS["keeper"], UIDS["keeper"])
+    site.write(site.text + f"kerberos: {{keytab: {keytab}}}\n")
+    status, output = site.check("--offline")
+    assert status == 0 and f"keytab: {keytab}" in output, output
+
+
+def test_groups_of_the_keeper_that_are_not_there(site):
+    assert "users: {" in site.text
+    site.write(site.text.replace("users: {", "users: {keeper_groups: [no-such-group-here], ", 1))
+    status, output = site.check("--offline")
+    assert status == 1 and "no group no-such-group-here" in output, output
+    done = command("run", "--config", str(site.configuration))
+    assert done.returncode == 1 and "no group no-such-group-here" in done.stderr, done.stderr
+
+
 def test_credentials_that_others_may_read(site):
     site.credentials.chmod(0o644)
     status, output = site.check("--offline")

@@ -42,7 +42,8 @@ struct seen {
     atomic_int events[EVENT_KIND_COUNT];
     atomic_int stopped; /* its place in the order of stops */
     atomic_int open_descriptors;
-    atomic_int accepts; /* its listening sockets are listening sockets */
+    atomic_int accepts;   /* its listening sockets are listening sockets */
+    atomic_int variables; /* of the environment */
 };
 
 static struct shared {
@@ -181,6 +182,13 @@ int keeper_run(const struct keeper_settings *settings, int control_fd)
 {
     if (settings->listeners_count != 1 || settings->upstreams_count != 1 ||
         strcmp(settings->upstreams[0].target, "cifs/nas.example.com") != 0) {
+        return 1;
+    }
+    for (char **at = environ; *at; at++) {
+        shared->child[KEEPER].variables++;
+    }
+    const char *file = getenv("KRB5_CONFIG"), *cache = getenv("KRB5RCACHENAME");
+    if (!file || strcmp(file, "/nowhere/krb5.conf") != 0 || !cache || strcmp(cache, "none:") != 0) {
         return 1;
     }
     return act(PEER_KEEPER, 0, control_fd, shared->keeper);

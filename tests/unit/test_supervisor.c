@@ -37,6 +37,7 @@ struct fixture {
 
 static char text_address[] = "127.0.0.1", text_front[] = "front", text_nas[] = "nas";
 static char text_server[] = "nas.example.com", text_host[] = "PROXY", text_empty[] = "";
+static char text_krb5_conf[] = "/nowhere/krb5.conf";
 static char text_keeper[] = "64911", text_recorder[] = "64912", text_worker[] = "64913";
 static enum config_login login_same = CONFIG_LOGIN_SAME;
 
@@ -56,6 +57,7 @@ static int run_supervisor(const struct fixture *fixture)
         .upstreams = &upstream,
         .upstreams_count = 1,
         .credentials = text_empty,
+        .kerberos = {.config = text_krb5_conf},
         .audit = {.file = (char *)fixture->log},
         .users = {text_worker, text_keeper, text_recorder},
         .limits = {.connections = 16},
@@ -215,6 +217,23 @@ static void test_starts_in_order_and_introduces_everybody(void **state)
     assert_int_equal(shared->child[WORKER_1].accepts, 1);
     stop(fixture);
     assert_all_gone();
+}
+
+/* Nothing that was inherited tells the Kerberos libraries where keys and caches are. */
+static void test_keeper_has_its_own_environment(void **state)
+{
+    struct fixture *fixture = *state;
+
+    (void)setenv("KRB5_KTNAME", "/nowhere/other.keytab", 1);
+    (void)setenv("KRB5CCNAME", "/nowhere/ccache", 1);
+    (void)setenv("KRB5_CONFIG", "/nowhere/other.conf", 1);
+    start(fixture);
+    await_text(fixture, "countersign: ready\n");
+    assert_int_equal(shared->child[KEEPER].variables, 2);
+    stop(fixture);
+    (void)unsetenv("KRB5_KTNAME");
+    (void)unsetenv("KRB5CCNAME");
+    (void)unsetenv("KRB5_CONFIG");
 }
 
 static void test_children_hold_only_what_is_theirs(void **state)
@@ -410,6 +429,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(test_starts_in_order_and_introduces_everybody),
+        TEST(test_keeper_has_its_own_environment),
         TEST(test_children_hold_only_what_is_theirs),
         TEST(test_stops_workers_then_keeper_then_recorder),
         TEST(test_restarts_a_worker),
