@@ -49,7 +49,7 @@ UNIT_TESTS   := $(UNIT_SOURCES:tests/unit/%.c=$(OUT)/tests/%)
 FUZZERS      := $(patsubst tests/fuzz/fuzz_%.c,%,$(wildcard tests/fuzz/fuzz_*.c))
 FUZZ_DRIVERS := $(FUZZERS:%=$(OUT)/fuzz_%)
 C_FILES      := $(wildcard crypto/*.[ch] policy/*.[ch] proxy/*.[ch] tests/unit/*.[ch] tests/fuzz/*.[ch] \
-                  tests/bench/*.[ch])
+                  tests/bench/*.[ch] tests/integration/*.[ch])
 BENCH_PROGRAMS := $(addprefix $(OUT)/bench/,load relay server)
 BENCH_SHARED   := $(addprefix $(OUT)/tests/bench/,client.o endpoint.o peer.o)
 

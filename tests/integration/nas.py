@@ -67,10 +67,12 @@ class Nas:
 
     `extra` and `share_options` are dictionaries of further options of [global] and of the share.
     `guest=True` opens the share to guests too. `users` are its accounts: name → password.
+    `environment` are variables for smbd, such as KRB5_CONFIG.
     """
 
     def __init__(self, min_dialect="2.0.2", max_dialect="3.1.1", signing="auto", algorithms=None,
-                 extra=None, share_options=None, guest=False, address=None, port=None, users=None):
+                 extra=None, share_options=None, guest=False, address=None, port=None, users=None,
+                 environment=None):
         self.address = address or new_address()
         self.port = port or free_port(self.address)
         self.options = {"min_protocol": SAMBA_DIALECTS[min_dialect],
@@ -83,6 +85,7 @@ class Nas:
                 SAMBA_ALGORITHMS[name] for name in algorithms)
         self.users = dict(USERS if users is None else users)
         self.uids = {name: UIDS.get(name, 61010 + index) for index, name in enumerate(self.users)}
+        self.variables = dict(environment or {})
         self.process = None
         self._scratch = scratch_directory("nas")
         self.directory = None
@@ -137,7 +140,7 @@ class Nas:
     def _environment(self):
         """smbd finds alice and bob through nss_wrapper: no account of this machine is touched."""
         return dict(os.environ, LD_PRELOAD="libnss_wrapper.so", NSS_WRAPPER_PASSWD=self._path("passwd"),
-                    NSS_WRAPPER_GROUP=self._path("group"))
+                    NSS_WRAPPER_GROUP=self._path("group"), **self.variables)
 
     def start(self):
         """Starts smbd and waits until it accepts connections."""
@@ -182,6 +185,11 @@ class Nas:
         """The end of smbd's own output, for failure texts."""
         with open(self._path("log/smbd.out"), encoding="utf-8", errors="replace") as file:
             return file.read()[-2000:]
+
+    def owner(self, name):
+        """The user whose file //NAS/data/name is: who smbd took its creator for."""
+        uid = os.stat(os.path.join(self.share, name)).st_uid
+        return next(user for user, known in self.uids.items() if known == uid)
 
     def empty_share(self):
         """Removes what earlier tests left in //NAS/data."""

@@ -7,10 +7,15 @@ from nas import SAMBA_DIALECTS
 
 
 class SmbClient:
-    """smbclient against one address, with everything it writes kept in `directory`."""
+    """smbclient against one address or name, with everything it writes kept in `directory`.
 
-    def __init__(self, directory, address, port, options=(), dialect="3.1.1"):
+    `environment` and `prefix` (a command that runs the rest, such as nsenter) say where it runs.
+    """
+
+    def __init__(self, directory, address, port, options=(), dialect="3.1.1", environment=None,
+                 prefix=()):
         self.directory, self.address, self.port = directory, address, port
+        self.environment, self.prefix = environment, list(prefix)
         self.options, self.dialect = list(options), dialect
         state = os.path.join(directory, "smbclient-state")
         os.makedirs(state, exist_ok=True)
@@ -21,16 +26,30 @@ class SmbClient:
             file.write("[global]\n" + lines)
 
     def run(self, commands, user="alice", password=None, dialect=None, exactly=True, share="data",
-            options=(), seconds=60):
+            options=(), seconds=60, ticket=None, domain="LABGROUP"):
         """Runs `commands` ("put a b; ls"); the finished process. `dialect` is the highest that the
-        client offers, and with `exactly` also the lowest. The user "" is anonymous."""
+        client offers, and with `exactly` also the lowest. The user "" is anonymous. `ticket` is a
+        credential cache (with a `name`), used instead of a password."""
         highest = SAMBA_DIALECTS[dialect or self.dialect]
         lowest = highest if exactly else "SMB2_02"
+        environment = dict(self.environment or os.environ)
+        if ticket is not None:
+            # smbclient takes the cache from both places, each for another purpose.
+            environment["KRB5CCNAME"] = ticket.name
+            who = ["--use-kerberos=required", f"--use-krb5-ccache={ticket.name}"]
+        else:
+            who = self._password(user, password, domain)
+        return run([*self.prefix, "smbclient", "-s", self.configuration, f"//{self.address}/{share}",
+                    "-p", str(self.port), "-m", highest, f"--option=client min protocol={lowest}", *who,
+                    *self.options, *options, "-c", commands], seconds, cwd=self.directory,
+                   env=environment)
+
+    @staticmethod
+    def _password(user, password, domain):
+        if not user:
+            return ["-N", "-U", "%"]
         password = USERS.get(user, "") if password is None else password
-        who = ["-N", "-U", "%"] if not user else ["-U", f"LABGROUP\\{user}%{password}"]
-        return run(["smbclient", "-s", self.configuration, f"//{self.address}/{share}", "-p",
-                    str(self.port), "-m", highest, f"--option=client min protocol={lowest}", *who,
-                    *self.options, *options, "-c", commands], seconds, cwd=self.directory)
+        return ["-U", f"{domain}\\{user}%{password}"]
 
     def must(self, commands, **options):
         """The output of commands that must succeed."""

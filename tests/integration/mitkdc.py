@@ -1,0 +1,258 @@
+"""A real MIT KDC with a realm of its own on a loopback address, and a file server that takes its tickets.
+
+No domain, no DNS: smbclient finds the services' names through nss_wrapper, and the proxy needs a
+krb5.conf only. Nothing outside the realm's own directory is read or written.
+"""
+
+import glob
+import os
+import signal
+import subprocess
+import tempfile
+
+from harness import (USERS, can_connect, end_process, free_port, new_address, run, scratch_directory,
+                     wait_until)
+from nas import Nas
+
+_DB2 = "/usr/lib/*/krb5/plugins/kdb/db2.so"
+_CLIENT = """[libdefaults]
+    default_realm = {realm}
+    dns_lookup_kdc = false
+    dns_lookup_realm = false
+    dns_canonicalize_hostname = false
+    rdns = false
+    forwardable = true
+{options}[realms]
+    {realm} = {{
+        kdc = {address}:{port}
+    }}
+[domain_realm]
+    .{domain} = {realm}
+"""
+_KDC = """[kdcdefaults]
+    kdc_listen = {address}:{port}
+    kdc_tcp_listen = {address}:{port}
+[realms]
+    {realm} = {{
+        database_module = tests
+        key_stash_file = {directory}/stash
+        max_life = 10h
+        max_renewable_life = 7d
+    }}
+[dbmodules]
+    db_module_dir = {directory}/modules
+    tests = {{
+        db_library = {library}
+        database_name = {directory}/principal
+    }}
+"""
+
+
+class Ccache:
+    """A credential cache in a file: what a user logged in with Kerberos has."""
+
+    def __init__(self, realm, path):
+        self.realm, self.path = realm, path
+
+    @property
+    def name(self):
+        return f"FILE:{self.path}"
+
+    def get(self, service, *options):
+        """Fetches a ticket for a service, so that the KDC need not be asked later; the finished kvno."""
+        return run(["kvno", "-q", "-c", self.name, *options, service], env=self.realm.environment())
+
+    def must_get(self, service, *options):
+        done = self.get(service, *options)
+        assert done.returncode == 0, done.stdout + done.stderr
+
+
+class Realm:
+    """One krb5kdc; a context manager. With `delegation` it answers constrained delegation."""
+
+    def __init__(self, name="MIT.TEST", delegation=False, users=None):
+        self.name, self.domain, self.delegation = name, name.lower(), delegation
+        self.address = new_address()
+        self.port = free_port(self.address)
+        self.users = dict(USERS if users is None else users)
+        self.process = None
+        self.directory = None
+        self._hosts = {}
+        self._scratch = scratch_directory("realm")
+
+    def __enter__(self):
+        self.directory = self._scratch.__enter__()
+        try:
+            self._create()
+            self.start()
+        except BaseException:
+            self.__exit__(None, None, None)
+            raise
+        return self
+
+    def __exit__(self, *_):
+        self.stop()
+        self._scratch.__exit__(None, None, None)
+
+    def path(self, *parts):
+        return os.path.join(self.directory, *parts)
+
+    def _write(self, name, text):
+        with open(self.path(name), "w", encoding="ascii") as file:
+            file.write(text)
+
+    def _create(self):
+        os.mkdir(self.path("modules"))
+        library = "delegation" if self.delegation else "db2"
+        self._module(library)
+        self._write("kdc.conf", _KDC.format(**self._values(), library=library))
+        self.krb5_conf = self.configuration("krb5.conf")
+        self.add_host("localhost", "127.0.0.1")
+        self._admin(["kdb5_util", "-r", self.name, "-P", "master", "create", "-s"])
+        for user, password in self.users.items():
+            self.add_user(user, password)
+
+    def _module(self, library):
+        """db2 itself, or the module that wraps it."""
+        db2 = glob.glob(_DB2)
+        assert db2, f"no {_DB2}: is krb5-kdc installed?"
+        to = self.path("modules", f"{library}.so")
+        if not self.delegation:
+            os.symlink(db2[0], to)
+            return
+        source = os.path.join(os.path.dirname(os.path.abspath(__file__)), "kdb_delegation.c")
+        done = run(["cc", "-std=c11", "-D_GNU_SOURCE", f'-DDB2_MODULE="{db2[0]}"', "-shared", "-fPIC",
+                    "-o", to, source])
+        assert done.returncode == 0, done.stderr
+
+    def _values(self):
+        return {"realm": self.name, "domain": self.domain, "address": self.address, "port": self.port,
+                "directory": self.directory}
+
+    def configuration(self, name, **options):
+        """Writes a krb5.conf with further [libdefaults], such as clockskew; its path."""
+        lines = "".join(f"    {key} = {value}\n" for key, value in options.items())
+        self._write(name, _CLIENT.format(**self._values(), options=lines))
+        return self.path(name)
+
+    def environment(self, **more):
+        """For programs that speak Kerberos, and that look up names by the realm's hosts file."""
+        names = {"LD_PRELOAD": "libnss_wrapper.so", "NSS_WRAPPER_HOSTS": self.path("hosts")}
+        return dict(os.environ, KRB5_CONFIG=self.krb5_conf, KRB5CCNAME=f"FILE:{self.path('none')}",
+                    KRB5_KTNAME=f"FILE:{self.path('none')}", KRB5RCACHENAME="none:", **names, **more)
+
+    def add_host(self, name, address):
+        """Tells the clients a name; changing it later is allowed."""
+        self._hosts[name] = address
+        self._write("hosts", "".join(f"{where} {host}\n" for host, where in self._hosts.items()))
+
+    # the KDC
+
+    def start(self):
+        """Starts the KDC and waits until it listens."""
+        environment = self.environment(KRB5_KDC_PROFILE=self.path("kdc.conf"))
+        with open(self.path("kdc.log"), "ab") as output:
+            self.process = subprocess.Popen(["krb5kdc", "-n", "-r", self.name], stdin=subprocess.DEVNULL,
+                                            stdout=output, stderr=output, env=environment)
+        wait_until(lambda: self.process.poll() is not None or can_connect(self.address, self.port),
+                   "the KDC to listen", 15)
+        assert self.process.poll() is None, self.log()
+
+    def stop(self):
+        if self.process is not None:
+            self.resume()
+            end_process(self.process)
+            self.process = None
+
+    def pause(self):
+        """The KDC takes requests and answers none, until resume()."""
+        self.process.send_signal(signal.SIGSTOP)
+
+    def resume(self):
+        self.process.send_signal(signal.SIGCONT)
+
+    def log(self):
+        with open(self.path("kdc.log"), encoding="utf-8", errors="replace") as file:
+            return file.read()
+
+    # principals
+
+    def _admin(self, command):
+        environment = self.environment(KRB5_KDC_PROFILE=self.path("kdc.conf"))
+        done = run(command, env=environment)
+        assert done.returncode == 0, f"{command}: {done.stdout}{done.stderr}"
+        return done.stdout
+
+    def admin(self, *arguments):
+        """One command of kadmin.local, on the database itself; its output."""
+        return self._admin(["kadmin.local", "-r", self.name, *arguments])
+
+    def principal(self, name):
+        return name if "@" in name else f"{name}@{self.name}"
+
+    def add_user(self, user, password, *options):
+        self.admin("addprinc", *options, "-pw", password, user)
+
+    def add_service(self, service, *options, encryption=None):
+        """A principal with a random key; `encryption` lists its types, such as "rc4-hmac:normal"."""
+        types = ["-e", encryption] if encryption else []
+        self.admin("addprinc", *options, *types, "-randkey", service)
+
+    def change(self, principal, *options):
+        """modprinc: "-allow_forwardable", "-maxlife", "10 seconds" …"""
+        self.admin("modprinc", *options, principal)
+
+    def allow_delegation(self, service, *targets):
+        """Whom `service` may ask tickets for in a user's name; none takes the right away."""
+        assert self.delegation, "the realm was made without"
+        if targets:
+            self.admin("setstr", service, "delegate_to", " ".join(map(self.principal, targets)))
+        else:
+            self.admin("delstr", service, "delegate_to")
+
+    def new_key(self, principal, keep_old=True, encryption=None):
+        """A new random key with the next kvno. The KDC uses it at once."""
+        self.admin("cpw", "-randkey", *(["-keepold"] if keep_old else []),
+                   *(["-e", encryption] if encryption else []), principal)
+
+    def drop_old_keys(self, principal):
+        self.admin("purgekeys", principal)
+
+    def keytab(self, path, *principals, owner=0):
+        """Writes all present keys of these principals, in one step if the file is there already."""
+        with tempfile.TemporaryDirectory(dir=self.directory) as directory:
+            new = os.path.join(directory, "keytab")
+            self.admin("ktadd", "-q", "-norandkey", "-k", new, *principals)
+            os.chown(new, owner, owner)
+            os.rename(new, path)
+        return path
+
+    # users
+
+    def kinit(self, user, password=None, ccache=None, forwardable=True, lifetime=None):
+        """Logs a user in; `lifetime` is in seconds."""
+        cache = Ccache(self, ccache or self.path(f"cc-{user}-{os.urandom(4).hex()}"))
+        options = ["-f" if forwardable else "-F", *(["-l", f"{lifetime}s"] if lifetime else [])]
+        done = run(["kinit", *options, "-c", cache.name, self.principal(user)],
+                   input=(self.users[user] if password is None else password) + "\n",
+                   env=self.environment())
+        assert done.returncode == 0, done.stdout + done.stderr
+        return cache
+
+    # file servers
+
+    def file_server(self, host="nas", **options):
+        """An smbd (not started) that takes this realm's tickets for cifs/host.domain.
+
+        A standalone smbd refuses tickets with a PAC, therefore the KDC puts none into its tickets.
+        """
+        name = f"{host}.{self.domain}"
+        service = f"cifs/{name}"
+        self.add_service(service, "+no_auth_data_required")
+        keytab = self.keytab(self.path(f"{host}.keytab"), service)
+        extra = {"realm": self.name, "kerberos method": "dedicated keytab",
+                 "dedicated keytab file": f"FILE:{keytab}", **options.pop("extra", {})}
+        server = Nas(extra=extra, environment={"KRB5_CONFIG": self.krb5_conf}, **options)
+        self.add_host(name, server.address)
+        server.name, server.service, server.keytab = name, service, keytab
+        return server
