@@ -93,9 +93,9 @@ class Relay:
     send in its place. `target` may be changed while running.
     """
 
-    def __init__(self, target=None):
+    def __init__(self, target=None, address=None):
         self.target = target
-        self.address = new_address()
+        self.address = address or new_address()
         self.port = free_port(self.address)
         self.connections = []
         self.hook = None

@@ -2,6 +2,7 @@
 
 import pytest
 
+from mitkdc import Realm
 from nas import Nas
 from rig import Rig
 
@@ -27,3 +28,18 @@ def rig(module_rig):
     module_rig.server.empty_share()
     yield module_rig
     module_rig.proxy.assert_healthy()
+
+
+@pytest.fixture(scope="session")
+def domain():
+    """A Samba domain with all its hosts: some ten seconds, once, and only when a test asks for it."""
+    from addc import Domain  # pylint: disable=import-outside-toplevel
+    with Domain() as everything:
+        yield everything
+
+
+@pytest.fixture(scope="module")
+def realm():
+    """A plain MIT KDC, without any domain, that answers constrained delegation too."""
+    with Realm(delegation=True) as kdc:
+        yield kdc

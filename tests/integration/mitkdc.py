@@ -13,6 +13,7 @@ import tempfile
 from harness import (USERS, can_connect, end_process, free_port, new_address, run, scratch_directory,
                      wait_until)
 from nas import Nas
+from smbtools import SmbClient
 
 _DB2 = "/usr/lib/*/krb5/plugins/kdb/db2.so"
 _CLIENT = """[libdefaults]
@@ -238,6 +239,11 @@ class Realm:
                    env=self.environment())
         assert done.returncode == 0, done.stdout + done.stderr
         return cache
+
+    def smbclient(self, directory, server, **options):
+        """smbclient for whatever has a `name` that is among the realm's hosts, and a port."""
+        return SmbClient(str(directory), server.name, server.port, environment=self.environment(),
+                         **options)
 
     # file servers
 

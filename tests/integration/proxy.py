@@ -56,12 +56,16 @@ def upstream(server, name="nas", **options):
 
 
 class Proxy:
-    """One running Countersign; a context manager. `extra` are further top-level options."""
+    """One running Countersign; a context manager. `extra` are further top-level options.
 
-    def __init__(self, listeners, upstreams, users=None, mapped=None, workers=1, extra=None):
+    `host` (namespaces.Host) is where it runs, this machine itself when there is none.
+    """
+
+    def __init__(self, listeners, upstreams, users=None, mapped=None, workers=1, extra=None, host=None):
         self.listeners, self.upstreams = listeners, upstreams
         self.users = USERS if users is None else users
         self.mapped, self.workers, self.extra = mapped, workers, extra or {}
+        self.host = host
         self.process = None
         self.credentials = None
         self.stopped = False
@@ -124,9 +128,11 @@ class Proxy:
     def start(self):
         """Starts it and waits until it is ready."""
         self.stopped = False
+        prefix = self.host.prefix() if self.host else []
         with open(self._path("stderr"), "ab") as output:
-            self.process = subprocess.Popen([BINARY, "run", "--config", self._path("proxy.yaml")],
-                                            stdin=subprocess.DEVNULL, stdout=output, stderr=output)
+            self.process = subprocess.Popen(
+                [*prefix, BINARY, "run", "--config", self._path("proxy.yaml")],
+                stdin=subprocess.DEVNULL, stdout=output, stderr=output)
         wait_until(lambda: self.process.poll() is not None or "countersign: ready" in self.stderr(),
                    "countersign to be ready", 20)
         assert self.process.poll() is None, self.stderr()

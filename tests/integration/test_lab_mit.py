@@ -3,14 +3,6 @@
 import pytest
 
 from harness import run
-from mitkdc import Realm
-from smbtools import SmbClient
-
-
-@pytest.fixture(scope="module")
-def realm():
-    with Realm(delegation=True) as kdc:
-        yield kdc
 
 
 @pytest.fixture(scope="module")
@@ -21,7 +13,7 @@ def server(realm):
 
 @pytest.fixture
 def client(realm, server, tmp_path):
-    return SmbClient(str(tmp_path), server.name, server.port, environment=realm.environment())
+    return realm.smbclient(tmp_path, server)
 
 
 def test_ticket_names_the_user_to_the_file_server(realm, server, client):
