@@ -4,6 +4,7 @@ import os
 from dataclasses import dataclass
 
 import bodies
+import kerberos
 import ntlm
 import smb2
 import spnego
@@ -106,14 +107,24 @@ class RawClient(Wire):
         `previous` is the SessionId of a session that this one takes the place of.
         Raises Failed with the status of a refusal."""
         password = USERS.get(user, "") if password is None else password
+        knobs.setdefault("target_name", f"cifs/{self.address}")
+        way = NtlmLogin(ntlm.Client(user, password, **knobs), mechanisms or [spnego.OID_NTLMSSP], raw,
+                        list_mic)
+        return self._log_in(way, session, setup_sign, previous)
+
+    def login_ticket(self, initiator, session=None, raw=False, mechanisms=None, setup_sign="right",
+                     previous=0):
+        """The same with Kerberos: `initiator` is a kerberos.Initiator, or the GSS-API token of one
+        (bytes) to be sent once more."""
+        way = KerberosLogin(initiator, mechanisms or [spnego.OID_KERBEROS], raw)
+        return self._log_in(way, session, setup_sign, previous)
+
+    def _log_in(self, way, session, setup_sign, previous):
         again = session is not None
         session = session or Session(self)
-        knobs.setdefault("target_name", f"cifs/{self.address}")
-        client = ntlm.Client(user, password, **knobs)
-        mechanisms = mechanisms or [spnego.OID_NTLMSSP]
         preauth = self.preauth
-        token = client.negotiate() if raw else spnego.init_token(mechanisms, client.negotiate())
-        for step in range(3):
+        token = way.first()
+        for _ in range(3):
             request = self.build(smb2.SESSION_SETUP, bodies.session_setup(token, previous=previous),
                                  session, sign_as=setup_sign, tree_id=0)
             preauth = preauth_update(preauth, request)
@@ -125,29 +136,79 @@ class RawClient(Wire):
                 break
             session.id = answer.session_id
             preauth = preauth_update(preauth, answer.raw)
-            token = self._next_token(client, smb2.session_setup_token(answer.raw, True), raw,
-                                     mechanisms, list_mic)
+            token = way.next(smb2.session_setup_token(answer.raw, True))
         if answer.status != SUCCESS:
             raise Failed(answer)
         session.flags = smb2.session_flags(answer.raw)
         if not again and not session.flags & (smb2.GUEST | smb2.NULL_SESSION):
-            key = signing_key(self.negotiated.dialect, client.exported_key, preauth)
-            if not is_signed_well(self.algorithm, key, answer.raw):
-                raise BadResponse("final SESSION_SETUP response")
-            session.key = key
-            session.cipher_keys = transform.cipher_keys(self.negotiated.dialect, self.negotiated.cipher,
-                                                        client.exported_key, preauth)
-            session.encrypts = bool(session.flags & smb2.ENCRYPT_DATA)
-            self.sessions[session.id] = session
+            session.id = answer.session_id
+            self._establish(session, way.finish(smb2.session_setup_token(answer.raw, True)), preauth,
+                            answer)
         return session
 
-    @staticmethod
-    def _next_token(client, answer, raw, mechanisms, list_mic):
-        challenge = answer if raw else spnego.parse_response(answer)[1]
+    def _establish(self, session, session_key, preauth, answer):
+        key = signing_key(self.negotiated.dialect, session_key, preauth)
+        if not is_signed_well(self.algorithm, key, answer.raw):
+            raise BadResponse("final SESSION_SETUP response")
+        session.key = key
+        session.cipher_keys = transform.cipher_keys(self.negotiated.dialect, self.negotiated.cipher,
+                                                    session_key, preauth)
+        session.encrypts = bool(session.flags & smb2.ENCRYPT_DATA)
+        self.sessions[session.id] = session
+
+
+@dataclass
+class NtlmLogin:
+    """The tokens of an NTLM login."""
+
+    client: ntlm.Client
+    mechanisms: list
+    raw: bool
+    list_mic: bool
+
+    def first(self):
+        token = self.client.negotiate()
+        return token if self.raw else spnego.init_token(self.mechanisms, token)
+
+    def next(self, answer):
+        challenge = answer if self.raw else spnego.parse_response(answer)[1]
         if not challenge:
-            return spnego.response_token(token=client.negotiate())
-        authenticate = client.authenticate(challenge)
-        if raw:
+            return spnego.response_token(token=self.client.negotiate())
+        authenticate = self.client.authenticate(challenge)
+        if self.raw:
             return authenticate
-        proof = ntlm.gss_mic(client.exported_key, True, spnego.mech_type_list(mechanisms))
-        return spnego.response_token(token=authenticate, mic=proof if list_mic else None)
+        proof = ntlm.gss_mic(self.client.exported_key, True, spnego.mech_type_list(self.mechanisms))
+        return spnego.response_token(token=authenticate, mic=proof if self.list_mic else None)
+
+    def finish(self, _):
+        return self.client.exported_key
+
+
+@dataclass
+class KerberosLogin:
+    """The tokens of a login with a ticket."""
+
+    initiator: kerberos.Initiator
+    mechanisms: list
+    raw: bool
+
+    def first(self):
+        token = self.initiator if isinstance(self.initiator, bytes) else self.initiator.request()
+        return token if self.raw else spnego.init_token(self.mechanisms, token)
+
+    def _take(self, answer):
+        token = answer if self.raw or not answer else spnego.parse_response(answer)[1]
+        if token:
+            self.initiator.take(token)
+
+    def next(self, answer):
+        """The optimistic token was for another mechanism, or a MIC is wanted."""
+        state, token, _ = spnego.parse_response(answer)
+        if not token and state != spnego.ACCEPT_COMPLETED:
+            return spnego.response_token(token=self.initiator.request())
+        self._take(answer)
+        return spnego.response_token(mic=self.initiator.mic(spnego.mech_type_list(self.mechanisms)))
+
+    def finish(self, answer):
+        self._take(answer)
+        return self.initiator.session_key

@@ -18,11 +18,12 @@ class Rig:
     """A context manager around proxy and relays; the file server belongs to the caller.
 
     `on_listener` and `on_upstream` are options for both listeners and both upstreams; everything else
-    goes to Proxy.
+    goes to Proxy. `keys` (keytab.Entry) are what the checker opens tickets with. `address` is where
+    clients connect to, where that matters.
     """
 
-    def __init__(self, server, on_listener=None, on_upstream=None, **options):
-        self.server = server
+    def __init__(self, server, on_listener=None, on_upstream=None, keys=(), address=None, **options):
+        self.server, self.keys, self._address = server, list(keys), address
         self.on_listener, self.on_upstream = dict(on_listener or {}), dict(on_upstream or {})
         self.options = options
         self._stack = ExitStack()
@@ -31,7 +32,7 @@ class Rig:
         enter = self._stack.enter_context
         try:
             self.upstream_relay = enter(Relay((self.server.address, self.server.port)))
-            self.client_relay = enter(Relay())
+            self.client_relay = enter(Relay(address=self._address))
             names = [self.client_relay.address, *self.on_listener.pop("names", [])]
             listeners = [listener("recorded", "recorded", names=names, **self.on_listener),
                          listener("direct", "direct", **self.on_listener)]
@@ -93,8 +94,8 @@ class Rig:
         self.client_relay.wait_ended()
         self.upstream_relay.wait_ended()
         passwords = USERS if passwords is None else passwords
-        clients = [check(connection, passwords) for connection in self.client_relay.connections]
-        servers = [check(connection, passwords) for connection in self.upstream_relay.connections]
+        clients, servers = ([check(connection, passwords, self.keys) for connection in relay.connections]
+                            for relay in (self.client_relay, self.upstream_relay))
         assert len(clients) == len(servers) > 0, (clients, servers)
         return list(zip(clients, servers))
 

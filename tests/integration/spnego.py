@@ -3,6 +3,7 @@
 OID_SPNEGO = bytes.fromhex("2b0601050502")
 OID_NTLMSSP = bytes.fromhex("2b06010401823702020a")
 OID_KERBEROS = bytes.fromhex("2a864886f712010202")
+OID_MS_KERBEROS = bytes.fromhex("2a864882f712010202")  # the same, with a slip that stayed
 
 ACCEPT_COMPLETED, ACCEPT_INCOMPLETE, REJECT, REQUEST_MIC = range(4)
 

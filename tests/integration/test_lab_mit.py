@@ -2,7 +2,12 @@
 
 import pytest
 
+import kerberos
+import keytab
+from capture import Relay
 from harness import run
+from rawclient import RawClient
+from verify import check
 
 
 @pytest.fixture(scope="module")
@@ -73,3 +78,41 @@ def test_kdc_pauses_stops_and_starts(realm):
     assert cache.get("cifs/later.mit.test").returncode != 0
     realm.start()
     cache.must_get("cifs/later.mit.test")
+
+
+def test_raw_client_logs_in_with_a_ticket(realm, server):
+    """The tests' own Kerberos against smbd: tickets of the KDC, and one made with the file server's key."""
+    cache = realm.kinit("bob")
+    cache.must_get(server.service)
+    made = kerberos.make_ticket(keytab.read(server.keytab)[0], realm.principal("bob"))
+    for ticket in (kerberos.credential(cache, server.service), made):
+        with RawClient(server.address, server.port) as client:
+            client.negotiate()
+            session = client.login_ticket(kerberos.Initiator(ticket))
+            session.tree_connect()
+            session.close(session.create("raw.txt", disposition=5))
+        assert server.owner("raw.txt") == "bob"
+        server.empty_share()
+
+
+@pytest.mark.parametrize("dialect, cipher", [
+    ("2.1", None), ("3.0.2", None), ("3.0.2", "AES-128-CCM"), ("3.1.1", None), ("3.1.1", "AES-128-GCM"),
+    ("3.1.1", "AES-256-GCM"), ("3.1.1", "AES-256-CCM")])
+def test_checker_follows_logins_with_tickets(realm, server, tmp_path, dialect, cipher):
+    """With the service's key it finds what smbclient and smbd agreed on, without it nothing."""
+    options = ["--client-protection=sign"]
+    if cipher:
+        options = ["--client-protection=encrypt", f"--option=client smb3 encryption algorithms={cipher}"]
+    with Relay((server.address, server.port)) as relay:
+        relay.name = server.name
+        realm.add_host(server.name, relay.address)
+        try:
+            client = realm.smbclient(tmp_path, relay, dialect=dialect)
+            client.must("put client.conf checked.txt; ls", ticket=realm.kinit("alice"), options=options)
+        finally:
+            realm.add_host(server.name, server.address)
+        relay.wait_ended()
+        report = check(relay.connections[-1], {}, keytab.read(server.keytab))
+        report.assert_clean(at_least=8)
+        assert report.users == ["alice@MIT.TEST"] and bool(report.encrypted) == bool(cipher)
+        assert check(relay.connections[-1], {}).problems

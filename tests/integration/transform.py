@@ -19,9 +19,12 @@ def is_sealed(frame):
 
 
 def cipher_keys(dialect, cipher, session_key, preauth):
-    """The keys from client to server and back; None without a cipher."""
+    """The keys from client to server and back; None without a cipher. All of a longer session key,
+    as Kerberos has, goes into the keys of AES-256 and of nothing else."""
     if not cipher or dialect < 0x300:
         return None
+    if cipher not in (AES_256_CCM, AES_256_GCM):
+        session_key = (session_key + bytes(16))[:16]
     if dialect < 0x311:
         return (kdf(session_key, b"SMB2AESCCM\0", b"ServerIn \0"),
                 kdf(session_key, b"SMB2AESCCM\0", b"ServerOut\0"))

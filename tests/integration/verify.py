@@ -1,16 +1,19 @@
 """The independent checker: were all messages of a recorded connection signed, and signed right?
 
-It starts from the recording and the users' passwords alone, computes NTLMv2's session key, the
-preauthentication hash and the signing key anew, and looks at every element of every chain in both
-directions. Sealed frames are opened with keys of the same derivation. What MS-SMB2 excuses from signing (NEGOTIATE, the legs of a new session before its last,
-interim responses, break notifications) is counted apart and must not carry the SIGNED flag.
+It starts from the recording, the users' passwords and the services' Kerberos keys alone, computes the
+session key (NTLMv2's, or the one inside the ticket), the preauthentication hash and the signing key
+anew, and looks at every element of every chain in both directions. Sealed frames are opened with keys
+of the same derivation. What MS-SMB2 excuses from signing (NEGOTIATE, the legs of a new session before
+its last, interim responses, break notifications) is counted apart and must not carry the SIGNED flag.
 """
 
 import struct
 from dataclasses import dataclass, field
 
+import kerberos
 import ntlm
 import smb2
+import spnego
 import transform
 from capture import TO_SERVER
 from report import Report
@@ -26,6 +29,8 @@ class Session:
     preauth: bytes
     challenge: bytes = b""
     authenticate: bytes = b""
+    ticket_shown: bytes = None  # Kerberos: the GSS-API token with the AP-REQ
+    ticket_answer: bytes = None
     key: bytes = None
     cipher_keys: tuple = None  # towards the server, towards the client
     encrypts: bool = False     # the server said that all of the session is encrypted
@@ -42,7 +47,8 @@ class Request:
 class Checker:
     """Follows one connection, frame by frame."""
 
-    def __init__(self, passwords):
+    def __init__(self, passwords, keys=()):
+        self.keys = keys  # keytab.Entry
         self.passwords = {user.lower(): password for user, password in passwords.items()}
         self.report = Report()
         self.dialect = 0
@@ -133,6 +139,7 @@ class Checker:
         at = token.find(ntlm.SIGNATURE + b"\3\0\0\0")
         if at >= 0:
             session.authenticate = token[at:]
+        session.ticket_shown = _ticket(token) or session.ticket_shown
 
     # responses
 
@@ -187,6 +194,10 @@ class Checker:
 
     def _session_setup_response(self, message):
         session = self.beginning.pop(message.message_id, None) or self.sessions.get(message.session_id)
+        if session is not None and session.ticket_shown and message.status in (
+                SUCCESS, smb2.MORE_PROCESSING):
+            token = smb2.session_setup_token(message.raw, response=True)
+            session.ticket_answer = _ticket(token) or session.ticket_answer
         if message.status == smb2.MORE_PROCESSING and session is not None:
             self._excused(message)
             self.sessions[message.session_id] = session
@@ -205,19 +216,27 @@ class Checker:
         if smb2.session_flags(message.raw) & (smb2.GUEST | smb2.NULL_SESSION):
             self._problem(message, "guest or anonymous session")
             return
-        proof = ntlm.Authenticate(session.authenticate)
-        password = self.passwords.get(proof.user.lower())
-        exported = password and proof.session_key(password, session.challenge[24:32])
+        user, exported = self._who(session)
         if not exported:
-            self._problem(message, f"session for {proof.user!r} whose password does not fit")
+            self._problem(message, f"session for {user!r} whose password or key does not fit")
             return
+        self.sessions[message.session_id] = session
         session.key = signing_key(self.dialect, exported, session.preauth)
         session.cipher_keys = transform.cipher_keys(self.dialect, self.cipher, exported, session.preauth)
         self.report.keys.update([session.key, *(session.cipher_keys or ())])
         self.report.session_keys.add(exported)
-        self.report.users.append(proof.user)
+        self.report.users.append(user)
         session.encrypts = bool(smb2.session_flags(message.raw) & smb2.ENCRYPT_DATA)
         self._must_be_protected(message, message.session_id)
+
+    def _who(self, session):
+        """The user and the session key, None when it cannot be had."""
+        if session.ticket_shown and not session.authenticate:
+            login = kerberos.open_login(session.ticket_shown, session.ticket_answer, self.keys)
+            return (login.client, login.session_key) if login else ("of a ticket", None)
+        proof = ntlm.Authenticate(session.authenticate)
+        password = self.passwords.get(proof.user.lower())
+        return proof.user, password and proof.session_key(password, session.challenge[24:32])
 
     # verdicts
 
@@ -271,9 +290,29 @@ class Checker:
             f"{message.name} {way}, MessageId {message.message_id}, status {message.status:#x}: {what}")
 
 
-def check(connection, passwords):
+def _is_ticket(token):
+    """True for the GSS-API frame of a Kerberos message."""
+    if token[:1] != b"\x60":
+        return False
+    inner = spnego.elements(token)[0][1]
+    return inner[2:2 + inner[1]] in (spnego.OID_KERBEROS, spnego.OID_MS_KERBEROS)
+
+
+def _ticket(token):
+    """The Kerberos message in a token, bare or inside SPNEGO; None when there is none."""
+    try:
+        if token[:1] == b"\x60" and not _is_ticket(token):
+            token = spnego.parse_init(token)[2] or b""
+        elif token[:1] == b"\xa1":
+            token = spnego.parse_response(token)[1] or b""
+        return token if _is_ticket(token) else None
+    except (ValueError, IndexError, KeyError):
+        return None  # some tests send nonsense
+
+
+def check(connection, passwords, keys=()):
     """The report on one recorded connection (capture.Connection)."""
-    checker = Checker(passwords)
+    checker = Checker(passwords, keys)
     with connection.lock:
         frames = list(connection.frames)
     for frame in frames:
