@@ -177,10 +177,9 @@ class Domain:
     def _host(self, name):
         """A host with its own view of names, accounts and Kerberos."""
         prefix = self.network.prefix
-        addresses = "".join(f"{prefix}.{last} {host}.{DNS} {host}\n" for host, last in LAST.items())
         with open("/etc/nsswitch.conf", encoding="ascii") as file:
             lines = [line for line in file if line.split(":")[0] not in ("passwd", "group", "hosts")]
-        hosts = self._write("hosts", "127.0.0.1 localhost\n" + addresses)
+        hosts = self._write_hosts(name)
         resolver = self._write("resolv.conf", f"search {DNS}\nnameserver {prefix}.{LAST['dc1']}\n"
                                               "options timeout:1 attempts:2\n")
         switch = self._write("nsswitch.conf", "".join(lines) + "passwd: files winbind\n"
@@ -197,6 +196,18 @@ class Domain:
         self._stack.enter_context(host)
         self.network.attach(host, LAST[name])
         return host
+
+    def _write_hosts(self, name, **others):
+        """What a host takes the names of the network for."""
+        addresses = {host: f"{self.network.prefix}.{last}" for host, last in LAST.items()}
+        addresses.update(others)
+        # In its place: what is mounted is this very file.
+        return self._write(f"hosts-{name}", "127.0.0.1 localhost\n" + "".join(
+            f"{address} {host}.{DNS} {host}\n" for host, address in addresses.items()))
+
+    def mislead_client(self, **others):
+        """Gives the client's host other addresses for names (nas="10.99.7.3"); none: the right ones."""
+        self._write_hosts("client", **others)
 
     def _add_accounts(self):
         accounts = self.controller.accounts

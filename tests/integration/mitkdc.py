@@ -240,10 +240,9 @@ class Realm:
         assert done.returncode == 0, done.stdout + done.stderr
         return cache
 
-    def smbclient(self, directory, server, **options):
-        """smbclient for whatever has a `name` that is among the realm's hosts, and a port."""
-        return SmbClient(str(directory), server.name, server.port, environment=self.environment(),
-                         **options)
+    def smbclient(self, directory, name, port, **options):
+        """smbclient for one of the realm's hosts."""
+        return SmbClient(str(directory), name, port, environment=self.environment(), **options)
 
     # file servers
 

@@ -29,6 +29,8 @@ class Credentials:
 
     def __init__(self, path, users, mapped=None):
         self.path = path
+        with open(os.open(path, os.O_WRONLY | os.O_CREAT, 0o600), "wb"):
+            os.chown(path, UIDS["keeper"], UIDS["keeper"])
         for name, password in users.items():
             self.add(name, password)
         for name, (account, password) in (mapped or {}).items():

@@ -18,7 +18,7 @@ def server(realm):
 
 @pytest.fixture
 def client(realm, server, tmp_path):
-    return realm.smbclient(tmp_path, server)
+    return realm.smbclient(tmp_path, server.name, server.port)
 
 
 def test_ticket_names_the_user_to_the_file_server(realm, server, client):
@@ -104,10 +104,9 @@ def test_checker_follows_logins_with_tickets(realm, server, tmp_path, dialect, c
     if cipher:
         options = ["--client-protection=encrypt", f"--option=client smb3 encryption algorithms={cipher}"]
     with Relay((server.address, server.port)) as relay:
-        relay.name = server.name
         realm.add_host(server.name, relay.address)
         try:
-            client = realm.smbclient(tmp_path, relay, dialect=dialect)
+            client = realm.smbclient(tmp_path, server.name, relay.port, dialect=dialect)
             client.must("put client.conf checked.txt; ls", ticket=realm.kinit("alice"), options=options)
         finally:
             realm.add_host(server.name, server.address)
