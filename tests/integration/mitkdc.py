@@ -178,15 +178,21 @@ class Realm:
 
     # principals
 
-    def _admin(self, command):
+    def _admin(self, command, **options):
         environment = self.environment(KRB5_KDC_PROFILE=self.path("kdc.conf"))
-        done = run(command, env=environment)
+        done = run(command, env=environment, **options)
         assert done.returncode == 0, f"{command}: {done.stdout}{done.stderr}"
         return done.stdout
 
     def admin(self, *arguments):
         """One command of kadmin.local, on the database itself; its output."""
         return self._admin(["kadmin.local", "-r", self.name, *arguments])
+
+    def add_users(self, users):
+        """Many at once: name → password."""
+        commands = "".join(f"addprinc -pw {password} {user}\n" for user, password in users.items())
+        self._admin(["kadmin.local", "-r", self.name], input=commands)
+        self.users.update(users)
 
     def principal(self, name):
         return name if "@" in name else f"{name}@{self.name}"

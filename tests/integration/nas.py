@@ -66,7 +66,8 @@ class Nas:
     """One smbd on an address of its own; a context manager.
 
     `extra` and `share_options` are dictionaries of further options of [global] and of the share.
-    `guest=True` opens the share to guests too. `users` are its accounts: name → password.
+    `guest=True` opens the share to guests too. `users` are its accounts: name → password, None for
+    those that come with tickets only.
     `environment` are variables for smbd, such as KRB5_CONFIG.
     """
 
@@ -133,6 +134,8 @@ class Nas:
         self._write("smb.conf", _GLOBAL.format(**values) + option_lines(self.extra) +
                     _SHARES.format(**values))
         for user, password in self.users.items():
+            if password is None:
+                continue
             done = run(["smbpasswd", "-c", self._path("smb.conf"), "-s", "-a", user],
                        input=f"{password}\n{password}\n", env=self._environment())
             assert done.returncode == 0, done.stderr

@@ -76,6 +76,10 @@ class Rig:
         """The tests' own client through both relays."""
         return RawClient(self.address, self.port, **options)
 
+    def raw_direct(self, **options):
+        """The same at the listener without relays."""
+        return RawClient(*self.direct, **options)
+
     def established(self, user="alice", dialects=None, share="data", **options):
         """A raw client with a session and a tree: (client, session)."""
         client = self.raw(**options)
