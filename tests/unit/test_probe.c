@@ -129,7 +129,7 @@ static void write_answer(const struct server *server, struct span message, struc
         response.dialect = SMB_2_WILDCARD;
     if (response.dialect == SMB_3_1_1)
         choose_algorithms(server, &request, &response);
-    spnego_hint_write(&hint);
+    spnego_hint_write(&hint, spnego_ntlm_list());
     response.token = writer_span(&hint);
     bool answers = server->behaviour != SEND_REQUEST;
     smb2_header_write(writer,
