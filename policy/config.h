@@ -48,6 +48,13 @@ enum config_dialect {
     CONFIG_SMB_3_1_1 = 0x0311
 };
 
+/* Faults of file servers, as bits: see proxy/quirk.h. */
+enum config_quirk {
+    CONFIG_QUIRK_UNSIGNED_ERRORS = 1,
+    CONFIG_QUIRK_UNSIGNED_END_OF_FILE = 2,
+    CONFIG_QUIRK_UNSIGNED_BAD_SHARE = 4
+};
+
 struct config_listener {
     char *name;
     char *address; /* numeric IPv4 or IPv6 */
@@ -92,6 +99,10 @@ struct config_upstream {
     unsigned ciphers_count;
     char **encrypted_shares;
     unsigned encrypted_shares_count;
+    enum config_quirk *quirks; /* that are tolerated of it */
+    unsigned quirks_count;
+    unsigned quirk_bits;      /* the same in one number */
+    bool strict;              /* a session's end that does not verify ends the connection too */
     uint32_t connect_timeout; /* milliseconds: TCP connect and NEGOTIATE together */
     uint32_t connections;     /* of one worker */
 };

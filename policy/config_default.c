@@ -147,6 +147,8 @@ static void fill_upstream(struct filling *filling, const struct config *config,
     fill_signing(filling, &upstream->signing, &upstream->signing_count);
     fill_encryption(filling, &upstream->encryption);
     fill_ciphers(filling, &upstream->ciphers, &upstream->ciphers_count);
+    for (unsigned i = 0; i < upstream->quirks_count; i++)
+        upstream->quirk_bits |= upstream->quirks[i];
     fill_number(filling, "connect_timeout", &upstream->connect_timeout, 5000);
     fill_number(filling, "connections", &upstream->connections, config->limits.connections);
 }

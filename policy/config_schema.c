@@ -49,6 +49,11 @@ static const cyaml_strval_t mechanisms[] = {
     {"kerberos", CONFIG_MECHANISM_KERBEROS},
     {"ntlm", CONFIG_MECHANISM_NTLM},
 };
+static const cyaml_strval_t quirks[] = {
+    {"unsigned-errors", CONFIG_QUIRK_UNSIGNED_ERRORS},
+    {"unsigned-end-of-file", CONFIG_QUIRK_UNSIGNED_END_OF_FILE},
+    {"unsigned-bad-share", CONFIG_QUIRK_UNSIGNED_BAD_SHARE},
+};
 static const cyaml_strval_t rc4s[] = {
     {"refuse", CONFIG_RC4_REFUSE},
     {"allow", CONFIG_RC4_ALLOW},
@@ -77,6 +82,8 @@ static const cyaml_schema_value_t cipher_entry = {
     CYAML_VALUE_ENUM(CYAML_FLAG_STRICT, enum config_cipher, ciphers, CYAML_ARRAY_LEN(ciphers))};
 static const cyaml_schema_value_t login_entry = {
     CYAML_VALUE_ENUM(CYAML_FLAG_STRICT, enum config_login, logins, CYAML_ARRAY_LEN(logins))};
+static const cyaml_schema_value_t quirk_entry = {
+    CYAML_VALUE_ENUM(CYAML_FLAG_STRICT, enum config_quirk, quirks, CYAML_ARRAY_LEN(quirks))};
 static const cyaml_schema_value_t mechanism_entry = {CYAML_VALUE_ENUM(
     CYAML_FLAG_STRICT, enum config_mechanism, mechanisms, CYAML_ARRAY_LEN(mechanisms))};
 
@@ -114,6 +121,8 @@ static const cyaml_schema_field_t upstream_fields[] = {
     WORD(struct config_upstream, encryption, encryptions),
     LIST(struct config_upstream, ciphers, cipher_entry),
     LIST(struct config_upstream, encrypted_shares, text_entry),
+    LIST(struct config_upstream, quirks, quirk_entry),
+    WORD(struct config_upstream, strict, switches),
     NUMBER(struct config_upstream, connect_timeout),
     NUMBER(struct config_upstream, connections),
     CYAML_FIELD_END,

@@ -53,6 +53,7 @@ enum event_kind {
     EVENT_LIMIT_REACHED,
     EVENT_UPSTREAM_FORGED,     /* interim response or break that belongs to nothing */
     EVENT_UPSTREAM_UNVERIFIED, /* the end of a session, which nobody could have signed */
+    EVENT_QUIRK_USED,          /* a fault of a file server that the configuration tolerates */
     EVENT_KIND_COUNT
 };
 

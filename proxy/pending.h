@@ -22,6 +22,7 @@ enum pending_kind {
     PENDING_NEGOTIATE, /* our own, all below */
     PENDING_SESSION_SETUP,
     PENDING_VALIDATE,
+    PENDING_CONFIRM, /* whether a file really ends where an unsigned answer says: proxy/quirk.c */
     PENDING_UNHEARD, /* whatever is answered, nobody waits for it any more */
 };
 
@@ -52,7 +53,11 @@ struct pending {
     struct session *session; /* NULL for our NEGOTIATE */
     struct lease *lease;     /* CREATE: that it asks for; counted */
     uint64_t related_next;   /* upstream id of the next request of its related chain; 0: none */
-    uint8_t file_id[16];     /* CLOSE: what it closes */
+    uint8_t file_id[16];     /* CLOSE: what it closes; READ: what it reads, where quirks need it */
+    uint8_t signature[16];   /* as it went upstream, where quirks need it */
+    uint64_t read_offset;    /* READ: where, where quirks need it */
+    uint64_t confirms;       /* PENDING_CONFIRM: upstream id of the READ */
+    bool confirming;         /* READ: its answer has come and waits for that */
     uint32_t process_id;
     uint32_t tree_id;
     char *path;  /* TREE_CONNECT: as the client gave it, for the log; owned */

@@ -11,6 +11,16 @@
 
 enum { TOP_UP = 256, WANTED_TOTAL = 1024 };
 
+/* Where an end of file may have to be confirmed (MS-SMB2 2.2.19). */
+static void note_read(struct span bytes, struct pending *pending)
+{
+    struct span file_id, offset;
+    if (span_slice(bytes, SMB2_HEADER_SIZE + 8, 8, &offset))
+        pending->read_offset = get_le64(offset.at);
+    if (span_slice(bytes, SMB2_HEADER_SIZE + 16, FILE_ID_SIZE, &file_id))
+        memcpy(pending->file_id, file_id.at, FILE_ID_SIZE);
+}
+
 /* What will have to be known when the answer comes. */
 static bool note_open(struct link *link, struct request_part *part, struct pending *pending)
 {
@@ -26,6 +36,8 @@ static bool note_open(struct link *link, struct request_part *part, struct pendi
                span_slice(bytes, SMB2_HEADER_SIZE + 8, FILE_ID_SIZE, &file_id)) {
         memcpy(pending->file_id, file_id.at, FILE_ID_SIZE);
     }
+    if (pending->command == SMB2_READ && link->upstream->quirk_bits)
+        note_read(bytes, pending);
     return !failed;
 }
 
@@ -81,7 +93,11 @@ static bool rewrite(struct link *link, struct request_part *part, bool last_of_r
         smb2_set_session_id(message->at, part->session->upstream_id);
     if (last_of_run)
         smb2_set_next_command(message->at, 0);
-    return seal_close(&link->server, part->session, message->at, message->size, part->encrypt);
+    if (!seal_close(&link->server, part->session, message->at, message->size, part->encrypt))
+        return false;
+    if (link->upstream->quirk_bits)
+        memcpy(pending->signature, message->at + SIGNATURE_OFFSET, sizeof pending->signature);
+    return true;
 }
 
 /* Parts that may share a frame: one TRANSFORM is of one session. */

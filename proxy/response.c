@@ -6,6 +6,7 @@
  * it is signed for the client, so that no MessageId is signed twice.
  */
 #include "proxy/body.h"
+#include "proxy/quirk.h"
 #include "proxy/response_part.h"
 #include "proxy/worker_state.h"
 
@@ -66,6 +67,20 @@ static void report_unverified(struct link *link, const struct response_part *par
     report_send(link->worker, &report);
 }
 
+/* Of a response that is believed without a signature, the status alone counts. */
+static void strip(struct response_part *part)
+{
+    struct smb2_message *message = &part->message;
+    const struct pending *pending = part->pending;
+    message->header.flags = SMB2_FLAGS_SERVER_TO_REDIR;
+    message->header.tree_id = pending->tree_id;
+    smb2_set_flags(message->at, message->header.flags);
+    put_le32(message->at + 32, pending->process_id);
+    smb2_set_tree_id(message->at, pending->tree_id);
+    if (message->header.credits > pending->upstream_charge)
+        message->header.credits = pending->upstream_charge;
+}
+
 /* The signature of a response, with the key of the session that its request was sent in, never that
  * of the SessionId it carries (MS-SMB2 3.2.5.1.3). */
 static bool verify(struct link *link, struct response_part *part)
@@ -82,10 +97,15 @@ static bool verify(struct link *link, struct response_part *part)
         return true;
     /* Servers that have lost the session have no key for it; the answer ends no more than the pair.
      */
-    if (message->header.status == STATUS_USER_SESSION_DELETED) {
+    if (message->header.status == STATUS_USER_SESSION_DELETED && !link->upstream->strict) {
         part->kind = RESPONSE_SESSION_GONE;
         report_unverified(link, part, EVENT_UPSTREAM_UNVERIFIED, reason, "recorded");
         return true;
+    }
+    switch (quirk_judge(link, part)) {
+    case QUIRK_BELIEVE: strip(part); return true;
+    case QUIRK_CONFIRM: part->kind = RESPONSE_CONFIRM; return true;
+    case QUIRK_NONE: break;
     }
     report_unverified(link, part, EVENT_UPSTREAM_BAD_SIGNATURE, reason, "refused");
     link_end(link, END_UPSTREAM_SIGNATURE);
@@ -146,7 +166,12 @@ static bool check_part(struct link *link, struct response_part *part)
     part->pending = pending;
     if (pending->kind != PENDING_FORWARDED) {
         part->kind = RESPONSE_OWN;
-        return pending->kind != PENDING_VALIDATE || verify(link, part);
+        return (pending->kind != PENDING_VALIDATE && pending->kind != PENDING_CONFIRM) ||
+               verify(link, part);
+    }
+    if (pending->confirming) {
+        bad_response(link, EVENT_UPSTREAM_FORGED, "answered_twice");
+        return false;
     }
     if (pending->answered) {
         part->kind = RESPONSE_DROPPED;
@@ -190,6 +215,7 @@ static void handle_own(struct link *link, struct response_part *part)
         upstream_session_setup_response(link, pending, &part->message);
         break;
     case PENDING_VALIDATE: validate_response(link, pending, &part->message); break;
+    case PENDING_CONFIRM: quirk_confirmed(link, pending, &part->message); break;
     case PENDING_UNHEARD:
     case PENDING_FORWARDED: pending_remove(&link->pending, pending); break;
     }
@@ -229,6 +255,7 @@ static void take_part(struct link *link, struct response_part *part)
         break;
     case RESPONSE_DROPPED: drop(link, part); break;
     case RESPONSE_INTERIM: interim_take(link, part->pending, part->message.header.async_id); break;
+    case RESPONSE_CONFIRM: quirk_ask(link, part->pending); break;
     case RESPONSE_BREAK: break_take(link, &part->message, part->opened); break;
     case RESPONSE_SESSION_GONE: /* the client gets our own signed answer, with all that waits */
         part->session_id = part->pending->session->client_id;

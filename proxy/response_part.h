@@ -14,6 +14,7 @@ enum response_kind {
     RESPONSE_DROPPED, /* to a request that we have answered ourselves */
     RESPONSE_INTERIM,
     RESPONSE_BREAK,
+    RESPONSE_CONFIRM,      /* does not verify, and is to be confirmed: see proxy/quirk.h */
     RESPONSE_SESSION_GONE, /* USER_SESSION_DELETED that does not verify */
 };
 

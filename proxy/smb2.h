@@ -88,6 +88,7 @@ enum {
 #define STATUS_INSUFFICIENT_RESOURCES                0xc000009au
 #define STATUS_BAD_NETWORK_PATH                      0xc00000beu
 #define STATUS_NOT_SUPPORTED                         0xc00000bbu
+#define STATUS_END_OF_FILE                           0xc0000011u
 #define STATUS_NETWORK_NAME_DELETED                  0xc00000c9u
 #define STATUS_BAD_NETWORK_NAME                      0xc00000ccu
 #define STATUS_REQUEST_NOT_ACCEPTED                  0xc00000d0u

@@ -17,6 +17,9 @@ Knobs
                      "break" of an oplock, or "lease break", that nobody has
   share_flags, share_capabilities  of every TREE_CONNECT response
   spoil              a function of a whole response before it is signed: what it returns is signed and sent
+  bare_errors        command → (status, signature): answered with that error and "zero", "echo" (the
+                     request's own), "wrong" or "right" in the place of a signature
+  file_size          what a signed QUERY_INFO says of the file
   validate           what VALIDATE_NEGOTIATE_INFO is answered: "right", "mismatch", "unsigned", "denied"
 """
 
@@ -46,13 +49,14 @@ class StubServer:
     def __init__(self, dialect=0x311, security_mode=3, smb1_only=False, closes=None, silent=None,
                  session_flags=0, login_status=SUCCESS, last_setup="right", unsigned=(), flipped=(),
                  twice=(), interim=None, spoil=None, validate="right", share_flags=0,
-                 share_capabilities=0, passwords=None):
+                 share_capabilities=0, passwords=None, bare_errors=None, file_size=len(CONTENT)):
         self.dialect, self.security_mode, self.smb1_only = dialect, security_mode, smb1_only
         self.closes, self.silent = closes, silent
         self.session_flags, self.login_status, self.last_setup = session_flags, login_status, last_setup
         self.unsigned, self.flipped, self.twice = unsigned, flipped, twice
         self.interim, self.validate, self.spoil = interim, validate, spoil or (lambda raw: raw)
         self.share_flags, self.share_capabilities = share_flags, share_capabilities
+        self.bare_errors, self.file_size = bare_errors or {}, file_size
         self.passwords = USERS if passwords is None else passwords
         self.address = new_address()
         self.port = free_port(self.address)
@@ -232,8 +236,24 @@ class Conversation:
 
     # the commands of a session
 
+    def _bare_error(self, message, key):
+        status, signature = self.stub.bare_errors[message.command]
+        raw = self._response(message, ERROR_BODY, status)
+        if signature == "echo":
+            raw = smb2.replace_header(raw, flags=RESPONSE | smb2.SIGNED, signature=message.signature)
+        elif signature != "zero":
+            raw = sign(self.algorithm, key, raw)
+        if signature == "wrong":
+            raw = raw[:60] + bytes([raw[60] ^ 1]) + raw[61:]
+        self._send(raw)
+
     def _command(self, message, key):
-        if message.command == smb2.TREE_CONNECT:
+        if message.command in self.stub.bare_errors:
+            self._bare_error(message, key)
+        elif message.command == smb2.QUERY_INFO:
+            info = struct.pack("<QQIBBH", 4096, self.stub.file_size, 1, 0, 0, 0)
+            self._answer(message, key, struct.pack("<HHI", 9, 72, len(info)) + info)
+        elif message.command == smb2.TREE_CONNECT:
             self._answer(message, key, struct.pack(
                 "<HBBIII", 16, 1, 0, self.stub.share_flags, self.stub.share_capabilities, 0x1F01FF),
                          tree=7 << 32)

@@ -113,7 +113,7 @@ static const char everything[] =
     "- {name: two, address: \"2001:db8::2\", port: 1445, server_name: NAS,\n"
     "   login: [mapped, same, transition, delegate, ticket], service: cifs/p.d@D, keytab: /t,\n"
     "   min_dialect: 3.0, max_dialect: 3.0.2, signing: [aes-cmac], connect_timeout: 100,\n"
-    "   connections: 8,\n"
+    "   connections: 8, quirks: [unsigned-bad-share, unsigned-errors], strict: true,\n"
     "   encryption: if-offered, ciphers: [aes-256-gcm], encrypted_shares: [secret]}\n"
     "- {name: one, address: nas.example.com, encryption: off, ciphers: [aes-128-gcm]}\n"
     "credentials: /c\n"
@@ -206,6 +206,9 @@ static void test_every_option_of_encryption(void **state)
     assert_int_equal(two->encryption, CONFIG_ENCRYPTION_IF_OFFERED);
     assert_int_equal(two->ciphers_count, 1);
     assert_int_equal(two->ciphers[0], CONFIG_AES_256_GCM);
+    assert_int_equal(two->quirk_bits,
+                     CONFIG_QUIRK_UNSIGNED_BAD_SHARE | CONFIG_QUIRK_UNSIGNED_ERRORS);
+    assert_true(two->strict);
     assert_int_equal(two->encrypted_shares_count, 1);
     assert_string_equal(two->encrypted_shares[0], "secret");
     assert_int_equal(config->upstreams[1].encryption, CONFIG_ENCRYPTION_OFF);
