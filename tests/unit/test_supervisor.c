@@ -59,7 +59,7 @@ static int run_supervisor(const struct fixture *fixture)
         .credentials = text_empty,
         .kerberos = {.config = text_krb5_conf},
         .audit = {.file = (char *)fixture->log},
-        .users = {text_worker, text_keeper, text_recorder},
+        .users = {.worker = text_worker, .keeper = text_keeper, .recorder = text_recorder},
         .limits = {.connections = 16},
         .workers = WORKERS,
         .netbios_name = text_host,
