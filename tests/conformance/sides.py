@@ -1,4 +1,4 @@
-"""The two sides of a comparison: smbtorture at a file server, and at Countersign before its twin."""
+"""The sides of a comparison: smbtorture at a file server, and at Countersign before its twins."""
 
 import os
 from collections import namedtuple
@@ -124,14 +124,29 @@ class Side:
         return self._torture(suite_of(test)).alone(test)
 
 
+Sides = namedtuple("Sides", "direct proxied limited")
+
+
 @contextmanager
-def both_sides(mode, directory):
-    """Two fresh file servers, Countersign in front of the second: the direct and the proxied side."""
+def _behind(mode, protocol, directory):
+    """A fresh file server behind Countersign, and a client of it."""
+    with ExitStack() as stack:
+        nas = stack.enter_context(TortureNas(mode.dialect))
+        proxy = stack.enter_context(Proxy([listener()], [upstream(nas)]))
+        front = Address(proxy.listeners[0]["address"], proxy.listeners[0]["port"])
+        yield Side(nas, front, protocol, directory)
+        proxy.assert_healthy()
+
+
+@contextmanager
+def all_sides(mode, directory):
+    """The direct side, the proxied one, and one whose client speaks to Countersign what the file server
+    speaks: None where every client does."""
     with ExitStack() as stack:
         alone = stack.enter_context(TortureNas(mode.dialect))
-        behind = stack.enter_context(TortureNas(mode.dialect))
-        proxy = stack.enter_context(Proxy([listener()], [upstream(behind)]))
-        front = Address(proxy.listeners[0]["address"], proxy.listeners[0]["port"])
-        yield (Side(alone, alone, mode.direct_protocol, os.path.join(directory, "direct")),
-               Side(behind, front, mode.proxied_protocol, os.path.join(directory, "proxied")))
-        proxy.assert_healthy()
+        sides = [stack.enter_context(_behind(mode, protocol, os.path.join(directory, name)))
+                 for name, protocol in (("proxied", mode.proxied_protocol),
+                                        ("limited", mode.direct_protocol))
+                 if name == "proxied" or mode.client_speaks_more]
+        direct = Side(alone, alone, mode.direct_protocol, os.path.join(directory, "direct"))
+        yield Sides(direct, sides[0], sides[1] if mode.client_speaks_more else None)

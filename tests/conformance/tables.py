@@ -5,7 +5,7 @@ import os
 from dataclasses import dataclass
 
 HERE = os.path.dirname(os.path.abspath(__file__))
-GROUPS = ("design", "binding")
+GROUPS = ("design", "binding", "dialect")
 DESIGN_ROWS_MAX = 15  # for each mode
 
 
@@ -50,12 +50,14 @@ def _keyed(name, pairs):
 
 def read_differences(modes, tests):
     """differences.tsv by mode and test. `modes` and `tests` are all that there are."""
-    name = "differences.tsv"
+    name, modes = "differences.tsv", {mode.name: mode for mode in modes}
     rows = [Difference(*cells) for cells in
             _rows(name, ["mode", "test", "direct", "proxied", "group", "reason"])]
     for row in rows:
         if row.mode not in modes or row.test not in tests or row.group not in GROUPS:
             raise BadTable(f"{name}: no such mode, test or group: {row.mode}, {row.test}, {row.group}")
+        if row.group == "dialect" and not modes[row.mode].client_speaks_more:
+            raise BadTable(f"{name}: {row.mode}, {row.test}: both clients speak the same dialect")
         if row.direct == row.proxied:
             raise BadTable(f"{name}: {row.mode}, {row.test}: that is no difference")
     for mode in modes:
