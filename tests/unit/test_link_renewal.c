@@ -177,6 +177,27 @@ static void check_success(const struct smb2_header *header)
     assert_int_equal(header->status, STATUS_SUCCESS);
 }
 
+/* The client's SESSION_SETUP is answered with the key that the session still has. */
+static void test_session_ends_while_it_is_renewed(void **state)
+{
+    static const uint8_t key[SIGNING_KEY_SIZE] = {1}; /* as in the fixture */
+    struct fixture *fixture = *state;
+    struct signer *signer = signer_new(SIGNING_AES_CMAC, key);
+    uint8_t frame[TRAFFIC_ROOM];
+    struct smb2_header header;
+    assert_non_null(signer);
+    session_end(fixture->session, false);
+    fixture->session = NULL;
+    size_t size = next_frame(fixture, LEG_CLIENT, frame);
+    assert_true(smb2_header_read((struct span){frame, size}, &header));
+    assert_int_equal(header.command, SMB2_SESSION_SETUP);
+    assert_int_equal(header.message_id, AT_CLIENT);
+    assert_int_equal(header.status, STATUS_USER_SESSION_DELETED);
+    assert_true(signer_verify(signer, frame, size));
+    expect_nothing(fixture, LEG_CLIENT);
+    signer_free(signer);
+}
+
 /* Towards the client: encrypted when its request was. */
 static void test_client_that_renews_encrypted(void **state)
 {
@@ -237,6 +258,7 @@ int main(void)
         TEST(test_renewal_signed_with_another_key),
         TEST(test_renewal_leaves_encryption_as_it_is),
         TEST(test_renewal_asks_for_no_encryption),
+        TEST(test_session_ends_while_it_is_renewed),
         TEST(test_client_that_renews_encrypted),
         TEST(test_client_that_renews_signed),
         TEST(test_first_response_of_an_encrypted_session),
