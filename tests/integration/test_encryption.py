@@ -149,6 +149,34 @@ def test_levels_of_an_upstream(tmp_path, level):
             assert bool(upstream_leg.encrypted) == (level != "off")
 
 
+def test_shares_that_clients_encrypt(nas, tmp_path):
+    """By the listener's own rule; who cannot is refused, and the file server does not keep the tree."""
+    with Rig(nas, on_listener={"encrypted_shares": ["DATA"]}) as rig:
+        for client_leg, upstream_leg in operate(rig, tmp_path):
+            assert client_leg.encrypted >= 15 and upstream_leg.encrypted == 0
+        rig.reset()
+        rig.smbclient(tmp_path).must("ls", share="priv")
+        assert not any(leg.encrypted for legs in rig.assert_both_legs_signed() for leg in legs)
+        rig.reset()
+        client, session = rig.established(dialects=[0x210], share="priv")
+        with client:
+            with pytest.raises(REFUSED):
+                session.tree_connect("data")
+            rig.proxy.wait_event("unencrypted_refused", leg="client", reason="share")
+            wait_until(lambda: rig.at_server(smb2.TREE_DISCONNECT), "the tree to be given back")
+            session.tree_connect("priv")
+            session.close(session.create("f"))
+
+
+def test_shares_that_we_encrypt_upstream(nas, tmp_path):
+    with Rig(nas, on_upstream={"encrypted_shares": ["Data"]}) as rig:
+        for client_leg, upstream_leg in operate(rig, tmp_path):
+            assert client_leg.encrypted == 0 and upstream_leg.encrypted >= 15
+        rig.reset()
+        rig.smbclient(tmp_path).must("ls", share="priv")
+        assert not any(leg.encrypted for legs in rig.assert_both_legs_signed() for leg in legs)
+
+
 @pytest.fixture
 def sealed_pair(rig):
     """alice and bob on one connection, both of whose messages are sealed."""
