@@ -68,7 +68,7 @@ help:
 	@echo 'make deps           install what build, tests and demo need (Debian, Ubuntu; as root)'
 	@echo 'make demo           the whole story against a real file server (KEEP=1 leaves it running)'
 	@echo 'make check          lint, unit and integration tests with ASan and UBSan'
-	@echo 'make conformance    smbtorture directly and through the proxy, compared test by test (minutes; as root)'
+	@echo 'make conformance    smbtorture directly and through the proxy, compared test by test (half an hour; as root)'
 	@echo 'make lint           formatting, layers, file sizes, warnings under gcc and clang'
 	@echo 'make fuzz           every fuzz driver for FUZZ_SECONDS ($(FUZZ_SECONDS)) each'
 	@echo 'make bench          what the proxy costs, measured against a plain relay (minutes; as root)'
