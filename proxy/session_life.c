@@ -2,9 +2,7 @@
  * A session pair on its link: finding it, and its end.
  */
 #include <stdlib.h>
-#include <string.h>
 
-#include "proxy/body.h"
 #include "proxy/open.h"
 #include "proxy/worker_state.h"
 
