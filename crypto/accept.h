@@ -1,10 +1,10 @@
 /*
- * The acceptor of a client's authentication: SPNEGO around NTLMv2, or raw NTLMSSP
- * (RFC 4178, MS-SPNG, MS-NLMP 3.2.5). It decides who the client is; what an
+ * The acceptor of a client's authentication: Kerberos or NTLMv2, with or without SPNEGO
+ * around it (RFC 4178, MS-SPNG, RFC 4121, MS-NLMP 3.2.5). It decides who the client is; what an
  * identity may do is decided elsewhere.
  *
- * An acceptor is one authentication attempt: one challenge, used once. It belongs
- * to one thread at a time.
+ * An acceptor is one authentication attempt: one ticket, or one challenge, used once. It belongs
+ * to one thread at a time; threads may take turns.
  */
 #ifndef COUNTERSIGN_CRYPTO_ACCEPT_H
 #define COUNTERSIGN_CRYPTO_ACCEPT_H
@@ -100,6 +100,7 @@ typedef bool nt_hash_lookup(void *context, const char *user, const char *domain,
                             uint8_t hash[NT_HASH_SIZE]);
 
 struct domain;
+struct evidence;
 struct groups;
 struct replays;
 
@@ -133,9 +134,13 @@ enum refusal acceptor_refusal(const struct acceptor *acceptor);
  * log). */
 const struct identity *acceptor_identity(const struct acceptor *acceptor);
 
-/* After STEP_DONE: the session key (NTLM: ExportedSessionKey, 16 bytes). The caller wipes its copy.
- */
+/* After STEP_DONE: the session key (NTLM: ExportedSessionKey, 16 bytes; Kerberos: as many as its
+ * encryption type has). The caller wipes its copy. */
 void acceptor_session_key(const struct acceptor *acceptor, struct session_key *key);
+
+/* After STEP_DONE with Kerberos, once: the client's ticket, which the caller releases
+ * (crypto/evidence.h). NULL otherwise. */
+struct evidence *acceptor_take_evidence(struct acceptor *acceptor);
 
 /* The NegTokenInit2 that a server's NEGOTIATE response carries (MS-SPNG 2.2.1): the mechanisms that
  * the policy takes, in the order of Windows. Needs no secret. */

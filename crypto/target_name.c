@@ -90,17 +90,37 @@ static bool is_class(struct span class, const char *name)
     return writer_done(&writer) && text_same_name(text.text, name);
 }
 
-bool target_name_matches(const char *target, const struct accept_policy *policy)
+/* HOST of `class/HOST`, when the class is one of these. */
+static bool takes_host(const char *target, const char *class, const char *other, struct host *host)
 {
-    struct span class, name;
-    struct host host;
-    if (!split((struct span){(const uint8_t *)target, strlen(target)}, '/', &class, &name) ||
-        !(is_class(class, "cifs") || is_class(class, "host")) || !host_read(name, &host))
-        return false;
-    if (is_ours(&host, policy->netbios_name) || is_ours(&host, policy->dns_name))
+    struct span before, name;
+    return split((struct span){(const uint8_t *)target, strlen(target)}, '/', &before, &name) &&
+           (is_class(before, class) || is_class(before, other)) && host_read(name, host);
+}
+
+static bool is_own_host(const struct host *host, const struct accept_policy *policy)
+{
+    if (is_ours(host, policy->netbios_name) || is_ours(host, policy->dns_name))
         return true;
     for (size_t i = 0; i < policy->names_count; i++)
-        if (is_ours(&host, policy->names[i]))
+        if (is_ours(host, policy->names[i]))
+            return true;
+    return false;
+}
+
+bool target_name_matches(const char *target, const struct accept_policy *policy)
+{
+    struct host host;
+    return takes_host(target, "cifs", "host", &host) && is_own_host(&host, policy);
+}
+
+bool target_service_matches(const char *service, const struct accept_policy *policy)
+{
+    struct host host;
+    if (policy->services_count == 0)
+        return takes_host(service, "cifs", "cifs", &host) && is_own_host(&host, policy);
+    for (size_t i = 0; i < policy->services_count; i++)
+        if (text_same_name(service, policy->services[i]))
             return true;
     return false;
 }

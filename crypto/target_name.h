@@ -14,4 +14,10 @@
  */
 MUST_USE bool target_name_matches(const char *target, const struct accept_policy *policy);
 
+/*
+ * True when `service` is one that a ticket for this listener may name: one of the policy's
+ * services, or, when it lists none, `cifs/HOST` with HOST as above.
+ */
+MUST_USE bool target_service_matches(const char *service, const struct accept_policy *policy);
+
 #endif

@@ -1,0 +1,26 @@
+/*
+ * Who the client of a ticket is.
+ */
+#ifndef COUNTERSIGN_CRYPTO_KERBEROS_IDENTITY_H
+#define COUNTERSIGN_CRYPTO_KERBEROS_IDENTITY_H
+
+#include "crypto/accept.h"
+#include "crypto/sid.h"
+
+#include <gssapi/gssapi.h>
+#include <krb5.h>
+
+/* Fills in user, domain (the realm), principal and expiry from a ticket that our key opened. False
+ * when a name is too long, not UTF-8, or has control characters. */
+MUST_USE bool kerberos_identity_claim(krb5_context context, const krb5_enc_tkt_part *part,
+                                      struct identity *identity);
+
+/*
+ * The rest, once GSSAPI has accepted the client: authority, and from the PAC the domain and who is
+ * meant by it. `sids` is empty when the ticket has no such PAC; the caller calls sids_free(). A PAC
+ * that is there must be verified and whole: else REFUSAL_KERBEROS.
+ */
+MUST_USE enum refusal kerberos_identity_prove(gss_name_t client, struct identity *identity,
+                                              struct sids *sids);
+
+#endif

@@ -1,0 +1,22 @@
+/*
+ * What a domain controller says of a user in a ticket's PAC: the KERB_VALIDATION_INFO of MS-PAC
+ * 2.5, in the NDR of MS-RPCE 2.2.6. Only of a PAC whose signature has been verified.
+ */
+#ifndef COUNTERSIGN_CRYPTO_PAC_H
+#define COUNTERSIGN_CRYPTO_PAC_H
+
+#include "crypto/identity.h"
+#include "crypto/sid.h"
+
+struct pac {
+    char domain[IDENTITY_NAME_MAX]; /* LogonDomainName: the NetBIOS name; may be empty */
+    struct sids sids; /* the user, the primary group, and every group that is enabled, of the
+                         domain, of others and of the server's own domain */
+};
+
+/* Reads the buffer of type 1. False, with `pac` empty, for anything that is not one whole, and for
+ * more than SIDS_MAX groups. The caller calls pac_free(). */
+MUST_USE bool pac_read(struct span logon_info, struct pac *pac);
+void pac_free(struct pac *pac);
+
+#endif
