@@ -44,6 +44,7 @@ static void reload(struct keeper *keeper)
     keeper->secrets = secrets;
     keeper->reloads++;
     back_offs_clear(&keeper->back_offs);
+    upstream_tickets_forget(keeper->tickets);
 }
 
 MUST_USE static bool on_peer(struct keeper *keeper, struct span body, int fd)
@@ -116,12 +117,13 @@ MUST_USE static bool start(struct process *process, int control_fd)
         return false;
     }
     process->control = channel_new(keeper->base, control_fd, &handler, process);
+    keeper->tickets = upstream_tickets_new();
     keeper->local = pool_new(keeper->base, settings->threads ? settings->threads : 1);
     keeper->remote =
         pool_new(keeper->base, settings->remote_threads ? settings->remote_threads : 1);
     process->tick = event_new(keeper->base, -1, EV_PERSIST, on_tick, keeper);
-    return process->control && keeper->local && keeper->remote && process->tick &&
-           event_add(process->tick, &interval) == 0 &&
+    return process->control && keeper->tickets && keeper->local && keeper->remote &&
+           process->tick && event_add(process->tick, &interval) == 0 &&
            channel_send(process->control, CONTROL_READY, (struct span){NULL, 0}, -1);
 }
 
@@ -134,6 +136,7 @@ static void finish(struct process *process)
     pool_free(keeper->remote);
     handles_free(&keeper->handles);
     back_offs_clear(&keeper->back_offs);
+    upstream_tickets_free(keeper->tickets);
     secrets_release(keeper->secrets);
     channel_free(process->control);
     if (process->tick)

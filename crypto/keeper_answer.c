@@ -108,6 +108,7 @@ static void remember_outcome(const struct attempt *attempt, bool refused)
 
 void answer_credential_refused(struct attempt *attempt)
 {
+    login_ticket_refused(&attempt->authentication.login, attempt->worker->keeper->tickets);
     remember_outcome(attempt, true);
 }
 

@@ -58,6 +58,9 @@ static void upstream_step(struct authentication *authentication)
     struct login *login = &authentication->login;
     const struct login_means means = {
         .credentials = authentication->credentials,
+        .tickets = authentication->tickets,
+        .own_domain = "",
+        .own_dns_domain = "",
         .remote = authentication->remote,
     };
     struct span token = {authentication->token, authentication->token_size};

@@ -35,6 +35,7 @@ struct authentication {
     struct login login; /* upstream */
 
     const struct credentials *credentials; /* lent for one step */
+    struct upstream_tickets *tickets;      /* likewise */
     bool remote;                           /* the step is taken in the remote pool */
     uint8_t *token;
     size_t token_size;

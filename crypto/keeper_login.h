@@ -13,6 +13,7 @@
 #include "crypto/keeper_handle.h"
 #include "crypto/keeper_message.h"
 #include "crypto/kerberos_initiate.h"
+#include "crypto/upstream_ticket.h"
 
 /* Why a login cannot be used: a refusal, or a reason of the keeper's own. */
 struct login_trouble {
@@ -22,6 +23,7 @@ struct login_trouble {
 
 struct login {
     const struct keeper_upstream *upstream;
+    uint32_t index;               /* of the upstream */
     struct grant grant;           /* whom it is for; the login's own to release */
     size_t next;                  /* in the upstream's list: what is tried next */
     struct login_trouble trouble; /* the most telling of the logins that could not be used */
@@ -29,6 +31,7 @@ struct login {
     enum login_kind kind; /* the one in use, once there is an initiator */
     bool fell_back;
     char account[ACCOUNT_NAME_MAX]; /* DOMAIN\user, user, or user@REALM */
+    char client[ACCOUNT_NAME_MAX];  /* whom a ticket was asked for; empty when none was */
     int64_t expires;                /* when what was shown runs out, Unix seconds; 0: never */
     struct initiator *ntlm;
     struct kerberos_initiator *kerberos;
@@ -37,6 +40,9 @@ struct login {
 /* What a login may use, lent for one step. */
 struct login_means {
     const struct credentials *credentials;
+    struct upstream_tickets *tickets;
+    /* The domain that this host has joined, by both its names; empty when that is not known. */
+    const char *own_domain, *own_dns_domain;
     bool remote; /* the thread may wait for a KDC */
 };
 
@@ -48,12 +54,15 @@ enum login_step {
 };
 
 /* Begins the login; takes over the grant's evidence. */
-void login_begin(struct login *login, const struct keeper_upstream *upstream,
+void login_begin(struct login *login, const struct keeper_upstream *upstream, uint32_t index,
                  const struct grant *grant);
 
 /* The first step takes an empty token. */
 enum login_step login_step(struct login *login, const struct login_means *means, struct span token,
                            struct writer *reply);
+
+/* The file server did not take what it was shown: a ticket from the cache is not shown again. */
+void login_ticket_refused(struct login *login, struct upstream_tickets *tickets);
 
 /* True once the session key is there. The caller wipes its copy. */
 MUST_USE bool login_session_key(const struct login *login, struct session_key *key);

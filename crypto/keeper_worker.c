@@ -115,6 +115,7 @@ MUST_USE static bool begin_step(struct attempt *attempt, struct span token)
     }
     attempt->secrets = secrets_hold(keeper->secrets);
     attempt->authentication.credentials = attempt->secrets->credentials;
+    attempt->authentication.tickets = keeper->tickets;
     submit(attempt);
     return true;
 }
@@ -176,7 +177,8 @@ MUST_USE static bool start_login(struct keeper_worker *worker, const struct keep
         return refuse(worker, message->attempt, why);
     }
     attempt->authentication.kind = AUTHENTICATION_UPSTREAM;
-    login_begin(&attempt->authentication.login, &settings->upstreams[message->upstream], grant);
+    login_begin(&attempt->authentication.login, &settings->upstreams[message->upstream],
+                message->upstream, grant);
     return begin_step(attempt, (struct span){NULL, 0});
 }
 

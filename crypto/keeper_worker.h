@@ -18,7 +18,8 @@ struct keeper {
     struct pool *local;      /* for steps that nobody outside is asked about */
     struct pool *remote;     /* for those that may wait for a KDC or a domain controller */
     struct secrets *secrets; /* the newest */
-    uint64_t reloads;        /* how often they were replaced */
+    struct upstream_tickets *tickets;
+    uint64_t reloads; /* how often they were replaced */
     struct handle_table handles;
     struct back_off_table back_offs;
     LIST_HEAD(, keeper_worker) workers;

@@ -83,6 +83,7 @@ enum refusal kerberos_upstream_refusal(krb5_error_code code)
     case KRB5KDC_ERR_KEY_EXP:
     case KRB5KDC_ERR_NAME_EXP:
     case KRB5KDC_ERR_PREAUTH_FAILED:
+    case KRB5_PREAUTH_FAILED:
     case KRB5KRB_AP_ERR_BAD_INTEGRITY:
     case KRB5_KT_NOTFOUND:
     case KRB5_KT_KVNONOTFOUND:

@@ -16,7 +16,6 @@
 static const uint8_t own_list[] = {0x30, 0x16, 0x06, 0x09, 0x2a, 0x86, 0x48, 0x82,
                                    0xf7, 0x12, 0x01, 0x02, 0x02, 0x06, 0x09, 0x2a,
                                    0x86, 0x48, 0x86, 0xf7, 0x12, 0x01, 0x02, 0x02};
-enum { OID_SIZE = 9, MS_KERBEROS_AT = 4, KERBEROS_AT = 15 };
 
 enum state {
     STATE_START,
@@ -161,11 +160,8 @@ static enum step show_ticket(struct kerberos_initiator *initiator, struct span t
 
 MUST_USE static bool is_kerberos(struct span mechanism)
 {
-    struct span name;
-    return (span_slice(own_mechanisms(), MS_KERBEROS_AT, OID_SIZE, &name) &&
-            span_equal(mechanism, name)) ||
-           (span_slice(own_mechanisms(), KERBEROS_AT, OID_SIZE, &name) &&
-            span_equal(mechanism, name));
+    enum spnego_mechanism named = spnego_mechanism(mechanism);
+    return named == SPNEGO_MS_KERBEROS || named == SPNEGO_KERBEROS;
 }
 
 /* The answer in SPNEGO, or the mechanism's own token as it is. */
@@ -292,6 +288,7 @@ bool kerberos_initiator_session_key(const struct kerberos_initiator *initiator,
         size_t size = reader_left(&reader);
         if (size <= sizeof key->bytes && read_copy(&reader, key->bytes, size))
             key->size = size;
+        OPENSSL_cleanse(set->elements[0].value, size);
     }
     (void)gss_release_buffer_set(&minor, &set);
     return key->size > 0;
