@@ -59,10 +59,15 @@ static bool parse_lines(struct credentials *credentials, struct span text,
                         struct credentials_error *error)
 {
     struct reader reader = reader_over_span(text);
-    struct span line;
+    struct span line, rest;
     for (unsigned number = 1; line_next(&reader, &line); number++) {
         if (line_is_blank(line))
             continue;
+        if (group_line(line, &rest)) {
+            if (!group_add(credentials, line, rest, number, error))
+                return false;
+            continue;
+        }
         struct entry entry;
         if (!entry_parse(line, number, &entry, error)) {
             entry_wipe(&entry);
@@ -88,7 +93,8 @@ struct credentials *credentials_parse(struct span text, struct credentials_error
         credentials->entries = calloc(text.size / ENTRY_SIZE_MIN + 1, sizeof *credentials->entries);
     if (!credentials || !credentials->entries)
         credentials_fail(error, 0, "out of memory");
-    else if (parse_lines(credentials, text, error) && sort_entries(credentials, error))
+    else if (parse_lines(credentials, text, error) && sort_entries(credentials, error) &&
+             groups_sort(credentials, error))
         return credentials;
     credentials_free(credentials);
     return NULL;
@@ -112,6 +118,7 @@ void credentials_free(struct credentials *credentials)
         return;
     for (size_t i = 0; i < credentials->count; i++)
         entry_wipe(&credentials->entries[i]);
+    groups_free_all(credentials);
     free(credentials->entries);
     free(credentials->sorted);
     free(credentials);

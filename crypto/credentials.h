@@ -9,6 +9,8 @@
  *     mapped:*:[DOMAIN\]ACCOUNT:NTHASH      … for everybody without a line of their own
  *     mapped:NAME:ACCOUNT@REALM:keytab=/PATH     … by Kerberos, with the key in that keytab
  *     mapped:NAME:ACCOUNT@REALM:password=TEXT    … with a password: the rest of the line
+ *     group:NAME:MEMBER,MEMBER       a group of users, by names as in `user:` lines or, for those
+ *                                    who come with Kerberos, USER@REALM
  *
  * NTHASH is 32 hexadecimal digits. Names are compared without regard to case. The file must be a
  * regular file of mode 0600 or less that belongs to the reader (or to root).
@@ -21,7 +23,8 @@
 enum {
     CREDENTIALS_FILE_MAX = 16 * 1024 * 1024,
     CREDENTIALS_LINE_MAX = 2048,
-    CREDENTIALS_SECRET_MAX = 1024, /* a keytab's path or a password, with its NUL */
+    CREDENTIALS_GROUP_MAX = 256 * 1024, /* the line of a group */
+    CREDENTIALS_SECRET_MAX = 1024,      /* a keytab's path or a password, with its NUL */
 };
 
 /* What an account proves itself with. */
@@ -76,6 +79,17 @@ MUST_USE bool credentials_find_mapped(const struct credentials *credentials, con
                                       const char *domain, enum credentials_names names,
                                       struct account *account);
 
+/* Groups. A member is named exactly as in the file, without regard to case: "alice" is not
+ * "CORP\\alice". */
+size_t credentials_groups(const struct credentials *credentials);
+bool credentials_has_group(const struct credentials *credentials, const char *name);
+bool credentials_in_group(const struct credentials *credentials, const char *name,
+                          const char *member);
+/* By name; `members` as in the file. */
+void credentials_each_group(const struct credentials *credentials,
+                            void (*each)(void *context, const char *name, const char *members),
+                            void *context);
+
 /* Editing, for `countersign user`. Each rewrites the file whole and atomically (a new 0600 file
  * with the owner of the old one, fsync, rename), keeping comments and the order of lines; false
  * with `error` filled and the old file untouched. `target` as in the file; an existing entry is
@@ -100,6 +114,15 @@ MUST_USE bool credentials_add_all(const char *path, const struct credentials_ent
 
 MUST_USE bool credentials_remove(const char *path, enum credentials_kind kind, const char *name,
                                  struct credentials_error *error);
+
+/* The same for groups, for `countersign group`: puts members into a group, which is made when there
+ * is none; takes members out of it, or removes it when none is given. */
+MUST_USE bool credentials_group_add(const char *path, const char *name, const char *const *members,
+                                    size_t count, unsigned owner, unsigned group,
+                                    struct credentials_error *error);
+MUST_USE bool credentials_group_remove(const char *path, const char *name,
+                                       const char *const *members, size_t count,
+                                       struct credentials_error *error);
 
 /* Calls `each` for every entry in file order; `target` is NULL for a user. */
 void credentials_each(const struct credentials *credentials,

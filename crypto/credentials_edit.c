@@ -98,7 +98,7 @@ static bool match_entries(struct edit *edit)
 }
 
 /* The new text must be one that credentials_read() takes: a daemon must never find it broken. */
-static bool check_text(struct span text, struct credentials_error *error)
+bool credentials_check_text(struct span text, struct credentials_error *error)
 {
     struct credentials_error found;
     struct credentials *credentials = credentials_parse(text, &found);
@@ -129,7 +129,7 @@ static bool edit_text(struct edit *edit, const struct file_bytes *old, struct fi
     free(edit->placed);
     if (!ok || !writer_done(&writer))
         return credentials_fail(error, 0, "out of memory");
-    return check_text((struct span){new->bytes, new->size}, error);
+    return credentials_check_text((struct span){new->bytes, new->size}, error);
 }
 
 /* One edit under the lock. `old` is the file as it is, or empty with the owner of a new one. */

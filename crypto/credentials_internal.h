@@ -26,11 +26,22 @@ struct entry {
     char *secret; /* NULL with an NT hash */
 };
 
+struct local_group {
+    unsigned line;
+    char *name;
+    char *text; /* its members as in the file */
+    struct name_key key;
+    struct name_key *members; /* in the order of their bytes */
+    size_t count;
+};
+
 struct credentials {
     struct entry *entries; /* in file order */
     size_t count;
     size_t users;
-    struct entry **sorted; /* the same by kind and key */
+    struct entry **sorted;      /* the same by kind and key */
+    struct local_group *groups; /* by key */
+    size_t groups_count;
 };
 
 /* Fills `error`; `line` 0 means the file as a whole. Always false. */
@@ -70,6 +81,27 @@ MUST_USE bool name_key_make(const char *name, struct name_key *key);
 /* The entry of exactly this name, or NULL. */
 struct entry *credentials_lookup(const struct credentials *credentials, enum credentials_kind kind,
                                  const char *name);
+
+/* What may stand as a group's name and as a member's; NULL, or what is wrong, to follow "NAME …".
+ */
+const char *group_problem(const char *name);
+const char *member_problem(const char *name);
+
+/* Whether the line is a group's; then `rest` is what follows "group:". */
+MUST_USE bool group_line(struct span line, struct span *rest);
+
+/* Adds the group of a line; false with `error` filled. They are found after groups_sort(), which
+ * refuses two of one name. */
+MUST_USE bool group_add(struct credentials *credentials, struct span line, struct span rest,
+                        unsigned number, struct credentials_error *error);
+MUST_USE bool groups_sort(struct credentials *credentials, struct credentials_error *error);
+void groups_free_all(struct credentials *credentials);
+
+/* NULL when there is none of that name. */
+const struct local_group *group_find(const struct credentials *credentials, const char *name);
+
+/* Whether credentials_parse() takes an edited text. */
+MUST_USE bool credentials_check_text(struct span text, struct credentials_error *error);
 
 /* The bytes of a file, whose owner is remembered for its successor. */
 struct file_bytes {

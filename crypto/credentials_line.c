@@ -265,9 +265,10 @@ bool entry_parse(struct span line, unsigned number, struct entry *entry,
     if (line.size && memchr(line.at, '\0', line.size))
         return credentials_fail(error, number, "holds a NUL byte; the file must be plain text");
     if (!take_kind(&fields, &entry->kind))
-        return credentials_fail(error, number,
-                                "begins with neither 'user:' nor 'mapped:'; correct the line, or "
-                                "begin it with '#' to make it a comment");
+        return credentials_fail(
+            error, number,
+            "begins with neither 'user:' nor 'mapped:' nor 'group:'; correct the line, or "
+            "begin it with '#' to make it a comment");
     bool mapped = entry->kind == CREDENTIALS_MAPPED;
     if (!read_until(&fields, ':', &name) || (mapped && !read_until(&fields, ':', &target)))
         return credentials_fail(error, number, "has too few fields; it should be '%s'",

@@ -20,7 +20,7 @@ static void require(bool holds)
 struct walk {
     const struct credentials *credentials;
     struct writer text;
-    size_t users, mapped;
+    size_t users, mapped, groups;
 };
 
 static void write_text(struct writer *writer, const char *text)
@@ -84,11 +84,35 @@ static void visit(void *context, enum credentials_kind kind, const char *name, c
     write_text(&walk->text, "\n");
 }
 
+static void visit_group(void *context, const char *name, const char *members)
+{
+    struct walk *walk = context;
+    struct reader reader = reader_over(members, strlen(members));
+    struct span member;
+    walk->groups++;
+    require(credentials_has_group(walk->credentials, name));
+    require(!credentials_in_group(walk->credentials, name, "no,member"));
+    while (reader_left(&reader)) {
+        if (!read_until(&reader, ',', &member))
+            require(read_span(&reader, reader_left(&reader), &member));
+        char *text = strndup((const char *)member.at, member.size);
+        require(text && credentials_in_group(walk->credentials, name, text));
+        free(text);
+    }
+    write_text(&walk->text, "group:");
+    write_text(&walk->text, name);
+    write_text(&walk->text, ":");
+    write_text(&walk->text, members);
+    write_text(&walk->text, "\n");
+}
+
 /* Walks over every entry; the text that they make. */
 static size_t write_down(const struct credentials *credentials, uint8_t *text, size_t room)
 {
     struct walk walk = {.credentials = credentials, .text = writer_over(text, room)};
     credentials_each(credentials, visit, &walk);
+    credentials_each_group(credentials, visit_group, &walk);
+    require(walk.groups == credentials_groups(credentials));
     require(walk.users == credentials_users(credentials));
     require(walk.mapped == credentials_mapped(credentials));
     require(writer_done(&walk.text));

@@ -1,0 +1,171 @@
+/* Changing one group of the credentials file: every other line stays as it is. */
+#include "crypto/credentials_internal.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+/* What becomes of the group's line. */
+struct group_edit {
+    const char *name;
+    const char *const *members; /* to put in, or to take out */
+    size_t count;
+    bool remove; /* … or the whole group, when `count` is 0 */
+};
+
+static struct span text_span(const char *text)
+{
+    return (struct span){(const uint8_t *)text, strlen(text)};
+}
+
+static bool same_name(const char *a, const char *b)
+{
+    struct name_key left, right;
+    if (!name_key_make(a, &left))
+        return false;
+    bool same = name_key_make(b, &right);
+    if (same) {
+        same = left.size == right.size && memcmp(left.bytes, right.bytes, left.size) == 0;
+        free(right.bytes);
+    }
+    free(left.bytes);
+    return same;
+}
+
+static bool is_listed(const struct group_edit *edit, size_t count, struct span name)
+{
+    char *text = strndup((const char *)name.at, name.size);
+    bool listed = false;
+    for (size_t i = 0; text && !listed && i < count; i++)
+        listed = same_name(text, edit->members[i]);
+    free(text);
+    return listed;
+}
+
+static void write_member(struct writer *writer, struct span name, bool *first)
+{
+    if (!*first)
+        write_u8(writer, ',');
+    write_span(writer, name);
+    *first = false;
+}
+
+/* The group's new line: who stays, in the old order, then who is new. */
+static void write_group(struct writer *writer, const struct group_edit *edit,
+                        const struct local_group *old)
+{
+    struct reader reader = old ? reader_over_span(text_span(old->text)) : reader_over("", 0);
+    struct span name;
+    bool first = true;
+    write_span(writer, text_span("group:"));
+    write_span(writer, text_span(old ? old->name : edit->name));
+    write_u8(writer, ':');
+    while (reader_left(&reader)) {
+        if (!read_until(&reader, ',', &name) && !read_span(&reader, reader_left(&reader), &name))
+            return;
+        if (!is_listed(edit, edit->count, name))
+            write_member(writer, name, &first);
+    }
+    for (size_t i = 0; !edit->remove && i < edit->count; i++) {
+        if (!is_listed(edit, i, text_span(edit->members[i])))
+            write_member(writer, text_span(edit->members[i]), &first);
+    }
+    write_u8(writer, '\n');
+}
+
+static void write_edited(struct writer *writer, const struct group_edit *edit,
+                         const struct local_group *old, struct span text)
+{
+    struct reader reader = reader_over_span(text);
+    struct span line;
+    bool whole = edit->remove && edit->count == 0;
+    for (unsigned number = 1; line_next(&reader, &line); number++) {
+        if (!old || old->line != number) {
+            write_span(writer, line);
+            write_u8(writer, '\n');
+        } else if (!whole) {
+            write_group(writer, edit, old);
+        }
+    }
+    if (!old)
+        write_group(writer, edit, NULL);
+}
+
+static bool edit_text(const struct group_edit *edit, const struct credentials *credentials,
+                      const struct file_bytes *old, struct file_bytes *new,
+                      struct credentials_error *error)
+{
+    const struct local_group *group = group_find(credentials, edit->name);
+    size_t room = old->size + sizeof "\ngroup::\n" + strlen(edit->name);
+    for (size_t i = 0; i < edit->count; i++)
+        room += strlen(edit->members[i]) + 1;
+    if (!group && edit->remove)
+        return credentials_fail(error, 0, "has no such group; 'countersign group list' shows all");
+    *new = (struct file_bytes){malloc(room), 0, old->owner, old->group};
+    struct writer writer = writer_over(new->bytes, new->bytes ? room : 0);
+    if (new->bytes)
+        write_edited(&writer, edit, group, (struct span){old->bytes, old->size});
+    new->size = writer_size(&writer);
+    if (!new->bytes || !writer_done(&writer))
+        return credentials_fail(error, 0, "out of memory");
+    return credentials_check_text((struct span){new->bytes, new->size}, error);
+}
+
+static bool edit_file(const struct file_place *place, const struct group_edit *edit,
+                      const struct file_bytes *old, struct credentials_error *error)
+{
+    struct file_bytes new = {0};
+    struct credentials *credentials =
+        credentials_parse((struct span){old->bytes, old->size}, error);
+    bool ok = credentials && edit_text(edit, credentials, old, &new, error) &&
+              file_replace(place, &new, error);
+    file_wipe(&new);
+    credentials_free(credentials);
+    return ok;
+}
+
+static bool check_names(const struct group_edit *edit, struct credentials_error *error)
+{
+    const char *problem = group_problem(edit->name);
+    if (problem)
+        return credentials_fail(error, 0, "the group's name %s", problem);
+    for (size_t i = 0; i < edit->count; i++) {
+        problem = member_problem(edit->members[i]);
+        if (problem)
+            return credentials_fail(error, 0, "a member's name %s", problem);
+    }
+    return true;
+}
+
+bool credentials_group_add(const char *path, const char *name, const char *const *members,
+                           size_t count, unsigned owner, unsigned group,
+                           struct credentials_error *error)
+{
+    const struct group_edit edit = {.name = name, .members = members, .count = count};
+    struct file_place place;
+    struct file_bytes old;
+    if (!check_names(&edit, error) || !place_enter(path, &place, error))
+        return false;
+    enum file_result result = file_load(place.directory, place.name, &owner, &old, error);
+    if (result == FILE_MISSING)
+        old = (struct file_bytes){NULL, 0, owner, group};
+    bool ok = result != FILE_REFUSED && edit_file(&place, &edit, &old, error);
+    file_wipe(&old);
+    place_leave(&place);
+    return ok;
+}
+
+bool credentials_group_remove(const char *path, const char *name, const char *const *members,
+                              size_t count, struct credentials_error *error)
+{
+    const struct group_edit edit = {
+        .name = name, .members = members, .count = count, .remove = true};
+    struct file_place place;
+    struct file_bytes old;
+    if (!check_names(&edit, error) || !place_enter(path, &place, error))
+        return false;
+    bool ok = file_load(place.directory, place.name, NULL, &old, error) == FILE_READ &&
+              edit_file(&place, &edit, &old, error);
+    file_wipe(&old);
+    place_leave(&place);
+    return ok;
+}
