@@ -21,6 +21,13 @@ PACKAGES := libevent_core openssl libcyaml yaml-0.1 json-c libseccomp libcap lib
 PKG_CFLAGS := $(shell pkg-config --cflags $(PACKAGES) 2>/dev/null)
 PKG_LIBS   := $(shell pkg-config --libs $(PACKAGES) 2>/dev/null) -lpthread
 
+# NTLM of domain users, by winbind, where libwbclient is there to build with; WINBIND=no leaves it out.
+WINBIND ?= $(shell pkg-config --exists wbclient && echo yes || echo no)
+ifeq ($(WINBIND),yes)
+PKG_CFLAGS += -DHAVE_WBCLIENT $(shell pkg-config --cflags wbclient)
+PKG_LIBS   += $(shell pkg-config --libs wbclient)
+endif
+
 WARNINGS := -Wall -Wextra -Werror -Wshadow -Wstrict-prototypes -Wmissing-prototypes
 HARDENING := -fstack-protector-strong -fPIE
 CFLAGS_release := -O2 -g -U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=2
