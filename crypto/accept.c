@@ -1,5 +1,6 @@
 #include "crypto/accept.h"
 
+#include "crypto/groups.h"
 #include "crypto/kerberos_accept.h"
 #include "crypto/kerberos_token.h"
 #include "crypto/ntlm_accept.h"
@@ -165,7 +166,7 @@ static enum refusal exchange_mics(const struct acceptor *acceptor, struct span t
 /* The client's NTLM token when a NEGOTIATE is due. `named`: the client has been told already which
  * mechanism it is. */
 static enum step take_negotiate(struct acceptor *acceptor, struct span token, bool named,
-                                struct writer *reply)
+                                const struct accept_backend *backend, struct writer *reply)
 {
     uint32_t type;
     if (!ntlm_message_type(token, &type))
@@ -173,7 +174,7 @@ static enum step take_negotiate(struct acceptor *acceptor, struct span token, bo
     acceptor->identity.mechanism = MECHANISM_NTLM;
     if (type == NTLM_AUTHENTICATE)
         return refuse(acceptor, REFUSAL_OUT_OF_ORDER);
-    enum refusal refusal = ntlm_accept_negotiate(&acceptor->ntlm, token);
+    enum refusal refusal = ntlm_accept_negotiate(&acceptor->ntlm, token, backend);
     if (refusal != REFUSAL_NONE)
         return refuse(acceptor, refusal);
     const struct spnego_response response = {
@@ -198,6 +199,9 @@ static enum step take_ticket(struct acceptor *acceptor, struct span token, struc
     const struct span list = {acceptor->mech_list, acceptor->mech_list_size};
     enum refusal refusal =
         kerberos_accept_token(kerberos, acceptor->policy, token, backend, &acceptor->identity);
+    if (refusal == REFUSAL_NONE && backend->groups &&
+        !groups_mark(backend->groups, &kerberos->sids, &acceptor->identity))
+        refusal = REFUSAL_DOMAIN_UNAVAILABLE;
     bool due = acceptor->mic_needed && mic.size == 0;
     if (refusal == REFUSAL_NONE && due)
         refusal = mic_write(acceptor, list, &ours) ? REFUSAL_NONE : REFUSAL_INTERNAL;
@@ -264,7 +268,7 @@ static enum step start_bare(struct acceptor *acceptor, struct span token,
                       is_kerberos(acceptor->mechanism) ? REFUSAL_NO_MECHANISM : REFUSAL_NTLM);
     return is_kerberos(acceptor->mechanism)
                ? take_ticket(acceptor, token, none, true, backend, reply)
-               : take_negotiate(acceptor, token, true, reply);
+               : take_negotiate(acceptor, token, true, backend, reply);
 }
 
 static enum step start(struct acceptor *acceptor, struct span token,
@@ -291,7 +295,7 @@ static enum step start(struct acceptor *acceptor, struct span token,
         return select_mechanism(acceptor, reply);
     return is_kerberos(acceptor->mechanism)
                ? take_ticket(acceptor, init.token, none, false, backend, reply)
-               : take_negotiate(acceptor, init.token, false, reply);
+               : take_negotiate(acceptor, init.token, false, backend, reply);
 }
 
 /* A later token of the client, with or without SPNEGO around it as the first one had. */
@@ -340,12 +344,44 @@ enum step acceptor_step(struct acceptor *acceptor, struct span token,
         return take_authenticate(acceptor, &response, backend, reply);
     return is_kerberos(acceptor->mechanism)
                ? take_ticket(acceptor, response.token, response.mic, true, backend, reply)
-               : take_negotiate(acceptor, response.token, true, reply);
+               : take_negotiate(acceptor, response.token, true, backend, reply);
 }
 
 enum refusal acceptor_refusal(const struct acceptor *acceptor)
 {
     return acceptor->refusal;
+}
+
+uint32_t acceptor_status(const struct acceptor *acceptor)
+{
+    return acceptor->ntlm.status;
+}
+
+/* The NTLM token of a first or a later message; empty when there is none. */
+static struct span ntlm_token(const struct acceptor *acceptor, struct span token)
+{
+    struct spnego_response response;
+    struct spnego_init init;
+    uint32_t type;
+    if (ntlm_message_type(token, &type))
+        return token;
+    if (acceptor->state == ACCEPT_START)
+        return spnego_init_read(token, &init) && init.offers[0] == SPNEGO_NTLM
+                   ? init.token
+                   : (struct span){NULL, 0};
+    return open_token(acceptor, token, &response) ? response.token : (struct span){NULL, 0};
+}
+
+bool acceptor_asks_domain(const struct acceptor *acceptor, struct span token,
+                          const struct accept_backend *backend)
+{
+    uint32_t type;
+    if (acceptor->state == ACCEPT_DONE || acceptor->state == ACCEPT_REFUSED)
+        return false;
+    struct span inner = ntlm_token(acceptor, token);
+    if (ntlm_message_type(inner, &type))
+        return ntlm_accept_asks_domain(&acceptor->ntlm, inner, backend);
+    return backend->groups && groups_ask_domain(backend->groups);
 }
 
 const struct identity *acceptor_identity(const struct acceptor *acceptor)

@@ -92,12 +92,20 @@ enum step {
     STEP_REFUSED,
 };
 
+/* A local account, and whose word its domain is. */
+enum nt_hash_found {
+    NT_HASH_NONE,      /* no such account */
+    NT_HASH_PLAIN,     /* an account of that name without a domain */
+    NT_HASH_OF_DOMAIN, /* an account of exactly that domain */
+};
+
 /*
- * Finds the NT hash of an account. `user` and `domain` are UTF-8, as the client spelled them. True
- * with `hash` filled, false when there is no such account. Called once per attempt at most.
+ * Finds the NT hash of a local account. `user` and `domain` are UTF-8, as the client spelled them;
+ * an account of that domain goes before one without. Fills `hash` unless there is none. Called once
+ * per attempt at most.
  */
-typedef bool nt_hash_lookup(void *context, const char *user, const char *domain,
-                            uint8_t hash[NT_HASH_SIZE]);
+typedef enum nt_hash_found nt_hash_lookup(void *context, const char *user, const char *domain,
+                                          uint8_t hash[NT_HASH_SIZE]);
 
 struct domain;
 struct evidence;
@@ -108,9 +116,9 @@ struct replays;
 struct accept_backend {
     nt_hash_lookup *lookup;
     void *lookup_context;
-    const struct domain *domain; /* NULL: there is no domain to ask (crypto/domain.h) */
-    const struct groups *groups; /* NULL: none are named (crypto/groups.h) */
-    struct replays *replays;     /* NULL: no Kerberos (crypto/kerberos_replay.h) */
+    struct domain *domain;   /* NULL: there is no domain to ask (crypto/domain.h) */
+    struct groups *groups;   /* NULL: none are named (crypto/groups.h) */
+    struct replays *replays; /* NULL: no Kerberos (crypto/kerberos_replay.h) */
 };
 
 struct acceptor;
@@ -129,6 +137,14 @@ enum step acceptor_step(struct acceptor *acceptor, struct span token,
 
 /* After STEP_REFUSED: why. */
 enum refusal acceptor_refusal(const struct acceptor *acceptor);
+
+/* After STEP_REFUSED: the NT status of a domain controller, 0 when none was asked. */
+uint32_t acceptor_status(const struct acceptor *acceptor);
+
+/* The next step with this token would ask winbind, and may block as long as that does. Nothing is
+ * changed. */
+bool acceptor_asks_domain(const struct acceptor *acceptor, struct span token,
+                          const struct accept_backend *backend);
 
 /* Who it is: complete after STEP_DONE; after STEP_REFUSED, what was claimed (unproven, for the
  * log). */

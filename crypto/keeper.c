@@ -35,7 +35,9 @@ const char *login_kind_name(enum login_kind kind)
  * which no file server has refused yet. */
 static void reload(struct keeper *keeper)
 {
-    struct secrets *secrets = secrets_read(keeper->settings->credentials);
+    struct secrets *secrets = secrets_read(keeper->settings, keeper->domain);
+    if (keeper->domain)
+        (void)domain_refresh(keeper->domain);
     if (!secrets) {
         (void)fputs("countersign: keeper: going on with the credentials read before\n", stderr);
         return;
@@ -138,11 +140,29 @@ static void finish(struct process *process)
     back_offs_clear(&keeper->back_offs);
     upstream_tickets_free(keeper->tickets);
     secrets_release(keeper->secrets);
+    domain_free(keeper->domain);
     channel_free(process->control);
     if (process->tick)
         event_free(process->tick);
     if (keeper->base)
         event_base_free(keeper->base);
+}
+
+/* Winbind may come up later; that it does not answer yet is told by domain_refresh(). */
+MUST_USE static bool begin_domain(struct keeper *keeper)
+{
+    if (!keeper->settings->winbind)
+        return true;
+    if (!domain_available()) {
+        (void)fputs("countersign: keeper: winbind is asked for, and this Countersign was built "
+                    "without libwbclient\n",
+                    stderr);
+        return false;
+    }
+    keeper->domain = domain_new();
+    if (keeper->domain)
+        (void)domain_refresh(keeper->domain);
+    return keeper->domain != NULL;
 }
 
 int keeper_run(const struct keeper_settings *settings, int control_fd)
@@ -151,8 +171,10 @@ int keeper_run(const struct keeper_settings *settings, int control_fd)
     handles_init(&process.keeper.handles);
     back_offs_init(&process.keeper.back_offs);
     LIST_INIT(&process.keeper.workers);
-    process.keeper.secrets = secrets_read(settings->credentials);
+    if (begin_domain(&process.keeper))
+        process.keeper.secrets = secrets_read(settings, process.keeper.domain);
     if (!process.keeper.secrets) {
+        domain_free(process.keeper.domain);
         close(control_fd);
         return 1;
     }

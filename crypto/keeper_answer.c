@@ -13,6 +13,7 @@ MUST_USE static bool refuse(const struct attempt *attempt, enum keeper_reason re
                             enum refusal refusal)
 {
     return reply_refused(attempt->worker->channel, attempt->number, reason, refusal,
+                         attempt->authentication.result.status,
                          authentication_identity(&attempt->authentication));
 }
 

@@ -5,6 +5,7 @@
 
 #include <openssl/crypto.h>
 
+#include "crypto/domain.h"
 #include "crypto/evidence.h"
 
 const struct identity *authentication_identity(const struct authentication *authentication)
@@ -25,10 +26,14 @@ bool authentication_take_token(struct authentication *authentication, struct spa
     return authentication->token;
 }
 
-static bool look_up(void *context, const char *user, const char *domain, uint8_t hash[NT_HASH_SIZE])
+static enum nt_hash_found look_up(void *context, const char *user, const char *domain,
+                                  uint8_t hash[NT_HASH_SIZE])
 {
     const struct authentication *authentication = context;
-    return credentials_find_user(authentication->credentials, user, domain, hash);
+    if (credentials_find_domain_user(authentication->credentials, user, domain, hash))
+        return NT_HASH_OF_DOMAIN;
+    return credentials_find_user(authentication->credentials, user, domain, hash) ? NT_HASH_PLAIN
+                                                                                  : NT_HASH_NONE;
 }
 
 static void accept_step(struct authentication *authentication)
@@ -42,10 +47,21 @@ static void accept_step(struct authentication *authentication)
         result->reason = KEEPER_REASON_INTERNAL;
         return;
     }
-    const struct accept_backend backend = {.lookup = look_up, .lookup_context = authentication};
+    const struct accept_backend backend = {
+        .lookup = look_up,
+        .lookup_context = authentication,
+        .domain = authentication->domain,
+        .groups = authentication->groups,
+    };
+    if (!authentication->remote && acceptor_asks_domain(acceptor, token, &backend)) {
+        result->elsewhere = true;
+        return;
+    }
     result->step = acceptor_step(acceptor, token, &backend, &result->reply);
-    if (result->step == STEP_REFUSED)
+    if (result->step == STEP_REFUSED) {
         result->refusal = acceptor_refusal(acceptor);
+        result->status = acceptor_status(acceptor);
+    }
     if (result->step != STEP_CONTINUE)
         authentication->identity = *acceptor_identity(acceptor);
     if (result->step == STEP_DONE)
@@ -56,11 +72,13 @@ static void upstream_step(struct authentication *authentication)
 {
     struct authentication_result *result = &authentication->result;
     struct login *login = &authentication->login;
+    struct domain_names own = {.domain = ""};
+    bool joined = authentication->domain && domain_names(authentication->domain, &own);
     const struct login_means means = {
         .credentials = authentication->credentials,
         .tickets = authentication->tickets,
-        .own_domain = "",
-        .own_dns_domain = "",
+        .own_domain = joined ? own.domain : "",
+        .own_dns_domain = joined ? own.dns_domain : "",
         .remote = authentication->remote,
     };
     struct span token = {authentication->token, authentication->token_size};
@@ -125,6 +143,8 @@ void authentication_end_step(struct authentication *authentication)
     authentication->token = NULL;
     authentication->token_size = 0;
     authentication->credentials = NULL;
+    authentication->groups = NULL;
+    authentication->domain = NULL;
     authentication->remote = false;
 }
 

@@ -19,6 +19,7 @@ struct authentication_result {
     bool elsewhere;            /* nothing is done: the step must be taken in the remote pool */
     enum keeper_reason reason; /* after STEP_REFUSED, with `refusal` */
     enum refusal refusal;
+    uint32_t status;        /* of a domain controller; else 0 */
     struct session_key key; /* size 0 when there is none yet */
     struct writer reply;    /* into memory that belongs to the authentication */
 };
@@ -34,9 +35,13 @@ struct authentication {
 
     struct login login; /* upstream */
 
-    const struct credentials *credentials; /* lent for one step */
-    struct upstream_tickets *tickets;      /* likewise */
-    bool remote;                           /* the step is taken in the remote pool */
+    /* Lent for one step. */
+    const struct credentials *credentials;
+    struct groups *groups;
+    struct domain *domain;
+    struct upstream_tickets *tickets;
+
+    bool remote; /* the step is taken in the remote pool */
     uint8_t *token;
     size_t token_size;
     struct authentication_result result;

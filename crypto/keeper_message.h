@@ -120,7 +120,7 @@ struct keeper_refused {
     uint64_t attempt;
     enum keeper_reason reason;
     enum refusal refusal;
-    uint32_t status;          /* the NT status of a domain controller (REFUSAL_DOMAIN); else 0 */
+    uint32_t status;          /* the NT status that winbind gave; 0 when it was not asked */
     struct identity identity; /* as claimed; may be empty */
 };
 

@@ -74,11 +74,12 @@ bool reply_logged_in(struct channel *channel, uint64_t attempt,
 }
 
 bool reply_refused(struct channel *channel, uint64_t attempt, enum keeper_reason reason,
-                   enum refusal refusal, const struct identity *identity)
+                   enum refusal refusal, uint32_t status, const struct identity *identity)
 {
     uint8_t buffer[2 * sizeof(struct identity)];
     struct writer writer = writer_over(buffer, sizeof buffer);
-    struct keeper_refused message = {.attempt = attempt, .reason = reason, .refusal = refusal};
+    struct keeper_refused message = {
+        .attempt = attempt, .reason = reason, .refusal = refusal, .status = status};
     if (identity)
         message.identity = *identity;
     keeper_refused_write(&writer, &message);

@@ -18,8 +18,8 @@ MUST_USE bool reply_logged_in(struct channel *channel, uint64_t attempt,
                               const struct authentication *authentication,
                               const uint8_t renewal[KEEPER_HANDLE_SIZE]);
 
-/* `identity` may be NULL when nothing is known of it. */
+/* `status`: of a domain controller, or 0. `identity` may be NULL when nothing is known of it. */
 MUST_USE bool reply_refused(struct channel *channel, uint64_t attempt, enum keeper_reason reason,
-                            enum refusal refusal, const struct identity *identity);
+                            enum refusal refusal, uint32_t status, const struct identity *identity);
 
 #endif

@@ -12,15 +12,43 @@ static void complain(const char *path, const struct credentials_error *error)
         (void)fprintf(stderr, "countersign: keeper: %s: %s\n", path, error->text);
 }
 
-struct secrets *secrets_read(const char *path)
+MUST_USE static bool read_all(const struct keeper_settings *settings, struct domain *domain,
+                              struct secrets *secrets)
 {
-    struct credentials_error error = {.text = "out of memory"};
+    static const struct span nothing;
+    struct credentials_error error;
+    const char *path = settings->credentials;
+    secrets->credentials =
+        path ? credentials_read(path, geteuid(), &error) : credentials_parse(nothing, &error);
+    if (!secrets->credentials) {
+        complain(path ? path : "credentials", &error);
+        return false;
+    }
+    if (settings->groups_count == 0)
+        return true;
+    secrets->groups =
+        groups_new(settings->groups, settings->groups_count, secrets->credentials, domain);
+    if (!secrets->groups)
+        (void)fputs("countersign: keeper: no memory for groups\n", stderr);
+    return secrets->groups != NULL;
+}
+
+static void free_secrets(struct secrets *secrets)
+{
+    groups_free(secrets->groups);
+    credentials_free(secrets->credentials);
+    free(secrets);
+}
+
+struct secrets *secrets_read(const struct keeper_settings *settings, struct domain *domain)
+{
     struct secrets *secrets = calloc(1, sizeof *secrets);
-    if (secrets)
-        secrets->credentials = credentials_read(path, geteuid(), &error);
-    if (!secrets || !secrets->credentials) {
-        complain(path, &error);
-        free(secrets);
+    if (!secrets) {
+        (void)fputs("countersign: keeper: out of memory\n", stderr);
+        return NULL;
+    }
+    if (!read_all(settings, domain, secrets)) {
+        free_secrets(secrets);
         return NULL;
     }
     secrets->holders = 1;
@@ -37,6 +65,5 @@ void secrets_release(struct secrets *secrets)
 {
     if (!secrets || --secrets->holders)
         return;
-    credentials_free(secrets->credentials);
-    free(secrets);
+    free_secrets(secrets);
 }

@@ -1,21 +1,25 @@
 /*
- * The credentials as they were at one moment, for as long as somebody uses them.
+ * The credentials as they were at one moment, and the groups that they and the settings make, for
+ * as long as somebody uses them.
  *
- * Threads only read them. Holding and releasing is for the event loop's thread alone, so that the
- * count needs no lock.
+ * Threads only read the credentials; groups look after themselves. Holding and releasing is for the
+ * event loop's thread alone, so that the count needs no lock.
  */
 #ifndef COUNTERSIGN_CRYPTO_KEEPER_SECRETS_H
 #define COUNTERSIGN_CRYPTO_KEEPER_SECRETS_H
 
-#include "crypto/credentials.h"
+#include "crypto/groups.h"
+#include "crypto/keeper.h"
 
 struct secrets {
-    struct credentials *credentials;
+    struct credentials *credentials; /* empty when the settings name no file */
+    struct groups *groups;           /* NULL when the settings name none */
     unsigned long holders;
 };
 
-/* Reads the file as the current user; NULL with a line on standard error. Held once. */
-struct secrets *secrets_read(const char *path);
+/* Reads the file as the current user; NULL with a line on standard error. Held once. `domain`,
+ * which may be NULL, and the settings outlive it. */
+struct secrets *secrets_read(const struct keeper_settings *settings, struct domain *domain);
 
 struct secrets *secrets_hold(struct secrets *secrets);
 

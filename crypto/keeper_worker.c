@@ -101,7 +101,7 @@ static void submit(struct attempt *attempt)
 MUST_USE static bool refuse(struct keeper_worker *worker, uint64_t number,
                             enum keeper_reason reason)
 {
-    return reply_refused(worker->channel, number, reason, REFUSAL_NONE, NULL);
+    return reply_refused(worker->channel, number, reason, REFUSAL_NONE, 0, NULL);
 }
 
 /* Sends the attempt with a copy of the token into a pool. */
@@ -115,6 +115,8 @@ MUST_USE static bool begin_step(struct attempt *attempt, struct span token)
     }
     attempt->secrets = secrets_hold(keeper->secrets);
     attempt->authentication.credentials = attempt->secrets->credentials;
+    attempt->authentication.groups = attempt->secrets->groups;
+    attempt->authentication.domain = keeper->domain;
     attempt->authentication.tickets = keeper->tickets;
     submit(attempt);
     return true;
@@ -221,7 +223,7 @@ MUST_USE static bool on_step(struct keeper_worker *worker, struct span body)
     /* A slow file server's token may come after the attempt's lifetime: no fault of the worker. */
     if (!attempt)
         return reply_refused(worker->channel, message.attempt, KEEPER_REASON_REFUSAL, REFUSAL_STALE,
-                             NULL);
+                             0, NULL);
     if (attempt->authentication.kind != AUTHENTICATION_UPSTREAM || attempt->busy)
         return false;
     return begin_step(attempt, message.token);

@@ -19,7 +19,8 @@ struct keeper {
     struct pool *remote;     /* for those that may wait for a KDC or a domain controller */
     struct secrets *secrets; /* the newest */
     struct upstream_tickets *tickets;
-    uint64_t reloads; /* how often they were replaced */
+    struct domain *domain; /* NULL: winbind is not used */
+    uint64_t reloads;      /* how often they were replaced */
     struct handle_table handles;
     struct back_off_table back_offs;
     LIST_HEAD(, keeper_worker) workers;

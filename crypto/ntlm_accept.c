@@ -1,6 +1,7 @@
 #include "crypto/ntlm_accept.h"
 
-#include "crypto/ntlm_answer.h"
+#include "crypto/groups.h"
+#include "crypto/ntlm_account.h"
 #include "crypto/target_name.h"
 #include "crypto/text.h"
 
@@ -29,10 +30,11 @@ void ntlm_accept_wipe(struct ntlm_accept *accept)
  * KEY_EXCH only when asked for: impacket sends a key whenever it is there, but announces it only
  * when it had asked itself.
  */
-static uint32_t challenge_flags(uint32_t offered)
+static uint32_t challenge_flags(uint32_t offered, bool of_domain)
 {
     return NTLM_UNICODE | NTLM_REQUEST_TARGET | NTLM_NTLM | NTLM_EXTENDED | NTLM_SIGN |
-           NTLM_ALWAYS_SIGN | NTLM_TARGET_INFO | NTLM_TARGET_SERVER |
+           NTLM_ALWAYS_SIGN | NTLM_TARGET_INFO |
+           (of_domain ? NTLM_TARGET_DOMAIN : NTLM_TARGET_SERVER) |
            (offered & (NTLM_SEAL | NTLM_KEY_EXCH | NTLM_128 | NTLM_56 | NTLM_VERSION));
 }
 
@@ -41,34 +43,56 @@ static bool present(const char *text)
     return text && *text;
 }
 
+/* What the CHALLENGE says of us; borrowed. */
+struct own_names {
+    const char *target; /* the domain of a member, else the host */
+    const char *computer, *domain;
+    const char *dns_name, *dns_domain;
+};
+
+/* A domain controller takes no response to a CHALLENGE with other NetBIOS names than those that
+ * winbind joined the domain with. */
+static struct own_names own_names(const struct accept_policy *policy,
+                                  const struct domain_names *joined)
+{
+    const char *workgroup =
+        present(policy->netbios_domain) ? policy->netbios_domain : policy->netbios_name;
+    struct own_names names = {policy->netbios_name, policy->netbios_name, workgroup,
+                              policy->dns_name, policy->dns_domain};
+    if (joined) {
+        names.target = names.domain = joined->domain;
+        names.computer = joined->computer;
+        names.dns_domain = joined->dns_domain;
+    }
+    return names;
+}
+
 /* No AV_FLAGS: an empty one makes some clients forget their MIC. The timestamp makes all that know
  * the MIC send it (MS-NLMP 3.1.5.1.2). */
-static bool write_target_info(struct writer *writer, const struct accept_policy *policy)
+static bool write_target_info(struct writer *writer, const struct own_names *names)
 {
-    const char *domain =
-        present(policy->netbios_domain) ? policy->netbios_domain : policy->netbios_name;
-    if (!av_write_text(writer, AV_NB_DOMAIN, domain) ||
-        !av_write_text(writer, AV_NB_COMPUTER, policy->netbios_name) ||
-        (present(policy->dns_domain) &&
-         !av_write_text(writer, AV_DNS_DOMAIN, policy->dns_domain)) ||
-        (present(policy->dns_name) && !av_write_text(writer, AV_DNS_COMPUTER, policy->dns_name)))
+    if (!av_write_text(writer, AV_NB_DOMAIN, names->domain) ||
+        !av_write_text(writer, AV_NB_COMPUTER, names->computer) ||
+        (present(names->dns_domain) && !av_write_text(writer, AV_DNS_DOMAIN, names->dns_domain)) ||
+        (present(names->dns_name) && !av_write_text(writer, AV_DNS_COMPUTER, names->dns_name)))
         return false;
     av_write_le64(writer, AV_TIMESTAMP, ntlm_now());
     av_write_end(writer);
     return writer_done(writer);
 }
 
-static bool write_challenge(struct ntlm_accept *accept)
+static bool write_challenge(struct ntlm_accept *accept, const struct own_names *names)
 {
     uint8_t name[NAME_UTF16_MAX], info[NTLM_CHALLENGE_MAX];
-    struct ntlm_challenge challenge = {.flags = challenge_flags(accept->offered)};
+    struct ntlm_challenge challenge = {.flags =
+                                           challenge_flags(accept->offered, accept->of_domain)};
     struct writer name_writer = writer_over(name, sizeof name);
     struct writer info_writer = writer_over(info, sizeof info);
     struct writer writer = writer_over(accept->challenge, sizeof accept->challenge);
-    if (!present(accept->policy->netbios_name) ||
+    if (!present(names->computer) || !present(names->domain) ||
         RAND_bytes(challenge.server_challenge, sizeof challenge.server_challenge) != 1 ||
-        !text_write_utf16(&name_writer, accept->policy->netbios_name, false) ||
-        !writer_done(&name_writer) || !write_target_info(&info_writer, accept->policy))
+        !text_write_utf16(&name_writer, names->target, false) || !writer_done(&name_writer) ||
+        !write_target_info(&info_writer, names))
         return false;
     challenge.target_name = writer_span(&name_writer);
     challenge.target_info = writer_span(&info_writer);
@@ -77,7 +101,16 @@ static bool write_challenge(struct ntlm_accept *accept)
     return writer_done(&writer);
 }
 
-enum refusal ntlm_accept_negotiate(struct ntlm_accept *accept, struct span negotiate)
+/* Winbind may have come up only now. */
+static bool find_names(const struct accept_backend *backend, struct domain_names *joined)
+{
+    return backend->domain &&
+           (domain_names(backend->domain, joined) ||
+            (domain_refresh(backend->domain) && domain_names(backend->domain, joined)));
+}
+
+enum refusal ntlm_accept_negotiate(struct ntlm_accept *accept, struct span negotiate,
+                                   const struct accept_backend *backend)
 {
     struct ntlm_negotiate message;
     struct writer copy = writer_over(accept->negotiate, sizeof accept->negotiate);
@@ -86,7 +119,10 @@ enum refusal ntlm_accept_negotiate(struct ntlm_accept *accept, struct span negot
     write_span(&copy, negotiate);
     accept->negotiate_size = writer_size(&copy);
     accept->offered = message.flags;
-    if (!writer_done(&copy) || !write_challenge(accept) ||
+    accept->of_domain = find_names(backend, &accept->joined);
+    const struct own_names names =
+        own_names(accept->policy, accept->of_domain ? &accept->joined : NULL);
+    if (!writer_done(&copy) || !write_challenge(accept, &names) ||
         clock_gettime(CLOCK_MONOTONIC, &accept->issued) != 0)
         return REFUSAL_INTERNAL;
     accept->open = true;
@@ -126,34 +162,6 @@ static enum refusal check_flags(const struct ntlm_accept *accept, uint32_t grant
     return REFUSAL_NONE;
 }
 
-/* An unknown account takes the same way with a hash that nobody has, so that neither the answer nor
- * the time it takes tells whether there is one. */
-static enum refusal check_proof(const struct ntlm_answer *answer, const struct identity *identity,
-                                const struct ntlm_challenge *challenge,
-                                const struct accept_backend *backend,
-                                uint8_t base_key[NTLM_KEY_SIZE])
-{
-    uint8_t hash[NT_HASH_SIZE], found[NT_HASH_SIZE] = {0}, owf[NTLM_KEY_SIZE];
-    uint8_t proof[NTLM_PROOF_SIZE] = {0};
-    bool good = RAND_bytes(hash, sizeof hash) == 1;
-    bool known = backend->lookup(backend->lookup_context, identity->user, identity->domain, found);
-    if (known)
-        memcpy(hash, found, sizeof hash);
-    good = good && ntlm_owf_v2(hash, identity->user, answer->message.domain, owf) &&
-           ntlm_proof(owf, challenge->server_challenge, answer->blob, proof) &&
-           ntlm_base_key(owf, proof, base_key);
-    bool right = CRYPTO_memcmp(proof, answer->proof.at, sizeof proof) == 0;
-    OPENSSL_cleanse(hash, sizeof hash);
-    OPENSSL_cleanse(found, sizeof found);
-    OPENSSL_cleanse(owf, sizeof owf);
-    OPENSSL_cleanse(proof, sizeof proof);
-    if (!good)
-        return REFUSAL_INTERNAL;
-    if (!known)
-        return REFUSAL_UNKNOWN_USER;
-    return right ? REFUSAL_NONE : REFUSAL_WRONG_PASSWORD;
-}
-
 /*
  * All that we said of ourselves must come back as we said it: a relay that showed its victim other
  * names, or no timestamp, so as to get no MIC, is found out here. The client adds pairs of its own
@@ -189,32 +197,24 @@ static enum refusal check_bindings(const struct ntlm_answer *answer)
     return REFUSAL_CHANNEL_BINDINGS;
 }
 
-static enum refusal check_target(const struct accept_policy *policy,
-                                 const struct ntlm_answer *answer, const struct identity *identity)
+/* The name that this host has in its domain is one of ours, too. */
+static bool names_us(const struct ntlm_accept *accept, const char *target)
 {
+    struct accept_policy joined = {.netbios_name = accept->joined.computer};
+    return target_name_matches(target, accept->policy) ||
+           (accept->of_domain && target_name_matches(target, &joined));
+}
+
+static enum refusal check_target(const struct ntlm_accept *accept, const struct ntlm_answer *answer,
+                                 const struct identity *identity)
+{
+    const struct accept_policy *policy = accept->policy;
     if (policy->target_name == TARGET_NAME_OFF)
         return REFUSAL_NONE;
     if (!answer->names_target)
         return policy->target_name == TARGET_NAME_REQUIRED ? REFUSAL_TARGET_NAME_MISSING
                                                            : REFUSAL_NONE;
-    return target_name_matches(identity->target_name, policy) ? REFUSAL_NONE
-                                                              : REFUSAL_TARGET_NAME_WRONG;
-}
-
-/* MS-NLMP 3.1.5.1.2: with KEY_EXCH the client chose the key, else it is what the proof gives. */
-static enum refusal take_session_key(struct ntlm_accept *accept, const struct ntlm_answer *answer,
-                                     const uint8_t base_key[NTLM_KEY_SIZE])
-{
-    accept->agreed = answer->message.flags;
-    if (!(accept->agreed & NTLM_KEY_EXCH)) {
-        memcpy(accept->session_key, base_key, sizeof accept->session_key);
-        return REFUSAL_NONE;
-    }
-    if (answer->message.session_key.size != NTLM_KEY_SIZE)
-        return REFUSAL_MALFORMED;
-    if (!ntlm_exchange_key(base_key, answer->message.session_key.at, accept->session_key))
-        return REFUSAL_INTERNAL;
-    return REFUSAL_NONE;
+    return names_us(accept, identity->target_name) ? REFUSAL_NONE : REFUSAL_TARGET_NAME_WRONG;
 }
 
 /*
@@ -223,14 +223,49 @@ static enum refusal take_session_key(struct ntlm_accept *accept, const struct nt
  * place is not a MIC: clients that know none leave zeros or old memory there, so those bytes are
  * neither checked nor counted as a MIC where one is required.
  */
+static enum refusal check_mic_is_there(const struct accept_policy *policy,
+                                       const struct ntlm_answer *answer)
+{
+    if (!(answer->av_flags & AV_FLAG_MIC))
+        return policy->mic == MIC_REQUIRED ? REFUSAL_MIC_MISSING : REFUSAL_NONE;
+    return answer->message.mic.size == NTLM_MIC_SIZE ? REFUSAL_NONE : REFUSAL_MIC_MISSING;
+}
+
+/* All that can be told without a key. */
+static enum refusal check_claim(const struct ntlm_accept *accept,
+                                const struct ntlm_challenge *challenge,
+                                const struct ntlm_answer *answer, const struct identity *identity)
+{
+    enum refusal refusal = check_pairs(challenge, answer);
+    if (refusal == REFUSAL_NONE)
+        refusal = check_bindings(answer);
+    if (refusal == REFUSAL_NONE)
+        refusal = check_target(accept, answer, identity);
+    if (refusal == REFUSAL_NONE && answer->message.flags & NTLM_KEY_EXCH &&
+        answer->message.session_key.size != NTLM_KEY_SIZE)
+        refusal = REFUSAL_MALFORMED;
+    if (refusal == REFUSAL_NONE)
+        refusal = check_mic_is_there(accept->policy, answer);
+    return refusal;
+}
+
+/* MS-NLMP 3.1.5.1.2: with KEY_EXCH the client chose the key, else it is what the proof gives. */
+static bool take_session_key(struct ntlm_accept *accept, const struct ntlm_answer *answer,
+                             const uint8_t base_key[NTLM_KEY_SIZE])
+{
+    accept->agreed = answer->message.flags;
+    if (accept->agreed & NTLM_KEY_EXCH)
+        return ntlm_exchange_key(base_key, answer->message.session_key.at, accept->session_key);
+    memcpy(accept->session_key, base_key, sizeof accept->session_key);
+    return true;
+}
+
 static enum refusal check_mic(const struct ntlm_accept *accept, const struct ntlm_answer *answer,
                               struct span bytes, struct identity *identity)
 {
     uint8_t mic[NTLM_MIC_SIZE];
     if (!(answer->av_flags & AV_FLAG_MIC))
-        return accept->policy->mic == MIC_REQUIRED ? REFUSAL_MIC_MISSING : REFUSAL_NONE;
-    if (answer->message.mic.size != sizeof mic)
-        return REFUSAL_MIC_MISSING;
+        return REFUSAL_NONE;
     if (!ntlm_mic(accept->session_key, sent_negotiate(accept), sent_challenge(accept), bytes,
                   answer->message.mic_offset, mic))
         return REFUSAL_INTERNAL;
@@ -239,19 +274,80 @@ static enum refusal check_mic(const struct ntlm_accept *accept, const struct ntl
     return identity->mic_present ? REFUSAL_NONE : REFUSAL_MIC_WRONG;
 }
 
-static enum refusal check_proven(struct ntlm_accept *accept, const struct ntlm_challenge *challenge,
-                                 const struct ntlm_answer *answer, struct span bytes,
-                                 const uint8_t base_key[NTLM_KEY_SIZE], struct identity *identity)
+/* What the steps of one AUTHENTICATE share. */
+struct attempt {
+    struct ntlm_challenge challenge;
+    struct ntlm_answer answer;
+    struct span message;
+    struct ntlm_account account;
+    struct domain_answer said;
+    uint8_t base_key[NTLM_KEY_SIZE];
+};
+
+static enum refusal finish(struct ntlm_accept *accept, const struct attempt *attempt,
+                           const uint8_t base_key[NTLM_KEY_SIZE], struct identity *identity)
 {
-    enum refusal refusal = check_pairs(challenge, answer);
+    if (!take_session_key(accept, &attempt->answer, base_key))
+        return REFUSAL_INTERNAL;
+    return check_mic(accept, &attempt->answer, attempt->message, identity);
+}
+
+/* Of two things wrong the log should tell the proof: the rest of it may be anybody's. */
+static enum refusal accept_local(struct ntlm_accept *accept, struct attempt *attempt,
+                                 struct identity *identity)
+{
+    enum refusal refusal =
+        ntlm_account_prove(&attempt->account, identity, attempt->challenge.server_challenge,
+                           &attempt->answer, attempt->base_key);
     if (refusal == REFUSAL_NONE)
-        refusal = check_bindings(answer);
+        refusal = check_claim(accept, &attempt->challenge, &attempt->answer, identity);
     if (refusal == REFUSAL_NONE)
-        refusal = check_target(accept->policy, answer, identity);
+        refusal = finish(accept, attempt, attempt->base_key, identity);
     if (refusal == REFUSAL_NONE)
-        refusal = take_session_key(accept, answer, base_key);
+        identity->authority = AUTHORITY_LOCAL;
+    return refusal;
+}
+
+/* A wrong answer costs the user one of the tries that the domain grants. So nobody else is to spend
+ * them: with a response that was made for another server, or for another challenge of ours. */
+static enum refusal accept_of_domain(struct ntlm_accept *accept, struct attempt *attempt,
+                                     struct domain *domain, struct identity *identity)
+{
+    struct domain_answer *said = &attempt->said;
+    enum refusal refusal = check_claim(accept, &attempt->challenge, &attempt->answer, identity);
+    if (refusal == REFUSAL_NONE && !accept->of_domain)
+        refusal = REFUSAL_DOMAIN_UNAVAILABLE;
     if (refusal == REFUSAL_NONE)
-        refusal = check_mic(accept, answer, bytes, identity);
+        refusal = ntlm_account_ask(domain, identity, attempt->challenge.server_challenge,
+                                   &attempt->answer, said);
+    accept->status = said->status;
+    if (said->foreign && attempt->account.found == NT_HASH_PLAIN) {
+        accept->status = 0;
+        return accept_local(accept, attempt, identity);
+    }
+    if (refusal == REFUSAL_NONE)
+        refusal = finish(accept, attempt, said->base_key, identity);
+    if (refusal != REFUSAL_NONE)
+        return refusal;
+    identity->authority = AUTHORITY_DOMAIN;
+    identity->expires = said->expires;
+    memcpy(identity->user, said->user, sizeof identity->user);
+    memcpy(identity->domain, said->domain, sizeof identity->domain);
+    return REFUSAL_NONE;
+}
+
+/* What an AUTHENTICATE must be before anybody looks for its account. */
+static enum refusal open_attempt(const struct ntlm_accept *accept, struct span message,
+                                 struct attempt *attempt, struct identity *identity)
+{
+    attempt->message = message;
+    if (!ntlm_challenge_read(sent_challenge(accept), &attempt->challenge))
+        return REFUSAL_INTERNAL;
+    enum refusal refusal = ntlm_answer_read(message, &attempt->answer, identity);
+    if (refusal == REFUSAL_NONE)
+        refusal = check_flags(accept, attempt->challenge.flags, attempt->answer.message.flags);
+    if (refusal == REFUSAL_NONE && expired(accept))
+        refusal = REFUSAL_STALE;
     return refusal;
 }
 
@@ -259,28 +355,42 @@ enum refusal ntlm_accept_authenticate(struct ntlm_accept *accept, struct span me
                                       const struct accept_backend *backend,
                                       struct identity *identity)
 {
-    struct ntlm_challenge challenge;
-    struct ntlm_answer answer;
-    uint8_t base_key[NTLM_KEY_SIZE];
+    struct attempt attempt = {.said = {.status = 0}};
     if (!accept->open)
         return REFUSAL_OUT_OF_ORDER;
     accept->open = false;
-    if (!ntlm_challenge_read(sent_challenge(accept), &challenge))
-        return REFUSAL_INTERNAL;
-    enum refusal refusal = ntlm_answer_read(message, &answer, identity);
-    if (refusal == REFUSAL_NONE)
-        refusal = check_flags(accept, challenge.flags, answer.message.flags);
-    if (refusal == REFUSAL_NONE && expired(accept))
-        refusal = REFUSAL_STALE;
+    enum refusal refusal = open_attempt(accept, message, &attempt, identity);
+    if (refusal == REFUSAL_NONE) {
+        ntlm_account_find(identity, accept->policy, backend, &attempt.account);
+        refusal = attempt.account.ask_domain
+                      ? accept_of_domain(accept, &attempt, backend->domain, identity)
+                      : accept_local(accept, &attempt, identity);
+    }
+    if (refusal == REFUSAL_NONE && backend->groups &&
+        !groups_mark(backend->groups, &attempt.said.sids, identity))
+        refusal = REFUSAL_DOMAIN_UNAVAILABLE;
+    domain_answer_wipe(&attempt.said);
+    OPENSSL_cleanse(&attempt, sizeof attempt);
     if (refusal != REFUSAL_NONE)
-        return refusal;
-    refusal = check_proof(&answer, identity, &challenge, backend, base_key);
-    if (refusal == REFUSAL_NONE)
-        refusal = check_proven(accept, &challenge, &answer, message, base_key, identity);
-    OPENSSL_cleanse(base_key, sizeof base_key);
-    if (refusal == REFUSAL_NONE)
-        identity->authority = AUTHORITY_LOCAL;
-    else
         ntlm_accept_wipe(accept);
     return refusal;
+}
+
+bool ntlm_accept_asks_domain(const struct ntlm_accept *accept, struct span message,
+                             const struct accept_backend *backend)
+{
+    struct attempt attempt;
+    struct identity identity = {.user = ""};
+    struct domain_names names;
+    uint32_t type;
+    if (!backend->domain || !ntlm_message_type(message, &type))
+        return false;
+    if (type == NTLM_NEGOTIATE)
+        return !domain_names(backend->domain, &names);
+    if (!accept->open || open_attempt(accept, message, &attempt, &identity) != REFUSAL_NONE)
+        return false;
+    ntlm_account_find(&identity, accept->policy, backend, &attempt.account);
+    bool asks = attempt.account.ask_domain;
+    OPENSSL_cleanse(&attempt, sizeof attempt);
+    return asks;
 }

@@ -5,7 +5,7 @@
 #ifndef COUNTERSIGN_CRYPTO_NTLM_ACCEPT_H
 #define COUNTERSIGN_CRYPTO_NTLM_ACCEPT_H
 
-#include "crypto/accept.h"
+#include "crypto/domain.h"
 #include "crypto/ntlm_key.h"
 
 #include <time.h>
@@ -16,6 +16,9 @@ struct ntlm_accept {
     bool open;              /* a challenge waits for its answer */
     uint32_t offered;       /* flags of the NEGOTIATE */
     uint32_t agreed;        /* flags of the AUTHENTICATE, once it is proven */
+    bool of_domain;         /* the challenge bears the names that winbind gave: `joined` */
+    struct domain_names joined;
+    uint32_t status; /* a domain controller's, once one was asked */
     size_t negotiate_size;
     size_t challenge_size;
     uint8_t negotiate[NTLM_NEGOTIATE_MAX]; /* as on the wire: the MIC covers them */
@@ -28,16 +31,22 @@ void ntlm_accept_start(struct ntlm_accept *accept, const struct accept_policy *p
 void ntlm_accept_wipe(struct ntlm_accept *accept);
 
 /* Takes the NEGOTIATE; REFUSAL_NONE with the CHALLENGE ready in accept->challenge, or why not. */
-enum refusal ntlm_accept_negotiate(struct ntlm_accept *accept, struct span negotiate);
+enum refusal ntlm_accept_negotiate(struct ntlm_accept *accept, struct span negotiate,
+                                   const struct accept_backend *backend);
 
 /*
  * Takes the AUTHENTICATE. REFUSAL_NONE: proven, session key there. Otherwise the first rule broken,
  * in this order: form, what the flags say, age, the account and its proof, then what the proof
- * covers, then the MIC. `identity` gets user, domain, workstation and target name as claimed, also
- * when refused.
+ * covers, then the MIC; for an account of the domain, what the proof covers before the proof.
+ * `identity` gets user, domain, workstation and target name as claimed, also when refused; a user
+ * of the domain who is proven, the names that the domain controller gives him.
  */
 enum refusal ntlm_accept_authenticate(struct ntlm_accept *accept, struct span message,
                                       const struct accept_backend *backend,
                                       struct identity *identity);
+
+/* As acceptor_asks_domain(). */
+bool ntlm_accept_asks_domain(const struct ntlm_accept *accept, struct span message,
+                             const struct accept_backend *backend);
 
 #endif

@@ -32,13 +32,13 @@ struct connection {
 
 static uint8_t user_hash[NT_HASH_SIZE];
 
-static bool find_user(void *context, const char *user, const char *domain,
-                      uint8_t hash[NT_HASH_SIZE])
+static enum nt_hash_found find_user(void *context, const char *user, const char *domain,
+                                    uint8_t hash[NT_HASH_SIZE])
 {
     (void)context;
     (void)domain;
     memcpy(hash, user_hash, NT_HASH_SIZE);
-    return strcmp(user, BENCH_USER) == 0;
+    return strcmp(user, BENCH_USER) == 0 ? NT_HASH_PLAIN : NT_HASH_NONE;
 }
 
 /* A response, its header written, with room for `body` bytes; `writer` is for the body. */

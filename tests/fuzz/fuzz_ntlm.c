@@ -20,12 +20,13 @@ static void must(bool truth)
         abort();
 }
 
-static bool find(void *context, const char *user, const char *domain, uint8_t found[NT_HASH_SIZE])
+static enum nt_hash_found find(void *context, const char *user, const char *domain,
+                               uint8_t found[NT_HASH_SIZE])
 {
     (void)context;
     memcpy(found, hash, NT_HASH_SIZE);
     must(strlen(user) < IDENTITY_NAME_MAX && strlen(domain) < IDENTITY_NAME_MAX);
-    return true;
+    return NT_HASH_PLAIN;
 }
 
 static void same(struct span a, struct span b)
@@ -141,20 +142,21 @@ static void rules(struct span input)
                                          .names = names,
                                          .names_count = 1,
                                          .netbios_name = "PROXY"};
+    static const struct accept_backend backend = {.lookup = find};
     memset(&identity, 0, sizeof identity);
     ntlm_accept_start(&accept, &policy);
-    must(ntlm_accept_negotiate(&accept, (struct span){first, 16}) == REFUSAL_NONE);
+    must(ntlm_accept_negotiate(&accept, (struct span){first, 16}, &backend) == REFUSAL_NONE);
     fix_challenge(&accept);
     memcpy(copy, input.at, input.size);
     const struct span message = {copy, input.size};
     put_proof(&accept, message);
-    enum refusal refusal = ntlm_accept_authenticate(&accept, message, find, NULL, &identity);
+    enum refusal refusal = ntlm_accept_authenticate(&accept, message, &backend, &identity);
     must(refusal < REFUSAL_COUNT && refusal != REFUSAL_UNKNOWN_USER);
     must(refusal != REFUSAL_NONE || policy.mic != MIC_REQUIRED || identity.mic_present);
     must(refusal != REFUSAL_NONE || *identity.target_name ||
          policy.target_name != TARGET_NAME_REQUIRED);
     must(refusal != REFUSAL_NONE || *identity.user);
-    must(ntlm_accept_authenticate(&accept, message, find, NULL, &identity) == REFUSAL_OUT_OF_ORDER);
+    must(ntlm_accept_authenticate(&accept, message, &backend, &identity) == REFUSAL_OUT_OF_ORDER);
 }
 
 static void authenticate(struct span input)

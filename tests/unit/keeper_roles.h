@@ -162,15 +162,15 @@ struct server {
     size_t token_size;
 };
 
-static inline bool server_account(void *context, const char *user, const char *domain,
-                                  uint8_t hash[NT_HASH_SIZE])
+static inline enum nt_hash_found server_account(void *context, const char *user, const char *domain,
+                                                uint8_t hash[NT_HASH_SIZE])
 {
     const struct server *server = context;
     (void)domain;
     if (strcmp(user, server->user) != 0)
-        return false;
+        return NT_HASH_NONE;
     memcpy(hash, server->hash, NT_HASH_SIZE);
-    return true;
+    return NT_HASH_PLAIN;
 }
 
 /* Takes the keeper's CONTINUE for the login and answers with a token. */

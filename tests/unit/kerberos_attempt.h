@@ -49,11 +49,11 @@ static inline struct accept_policy kerberos_policy(void)
                                   .keytab = realm_keytab};
 }
 
-static inline bool nobody(void *context, const char *user, const char *domain,
-                          uint8_t hash[NT_HASH_SIZE])
+static inline enum nt_hash_found nobody(void *context, const char *user, const char *domain,
+                                        uint8_t hash[NT_HASH_SIZE])
 {
     (void)context, (void)user, (void)domain, (void)hash;
-    return false;
+    return NT_HASH_NONE;
 }
 
 static inline struct accept_backend kerberos_backend(void)

@@ -296,6 +296,7 @@ static enum refusal replay(const char *init_hex, const char *challenge_hex,
     struct spnego_init init;
     struct spnego_response challenge, authenticate;
     struct lookup lookup = {0};
+    const struct accept_backend backend = {.lookup = find, .lookup_context = &lookup};
     const char *const own[] = {own_name};
     const struct accept_policy policy = {.mic = MIC_REQUIRED,
                                          .target_name = TARGET_NAME_REQUIRED,
@@ -310,11 +311,10 @@ static enum refusal replay(const char *init_hex, const char *challenge_hex,
     struct ntlm_accept *accept = malloc(sizeof *accept);
     assert_non_null(accept);
     ntlm_accept_start(accept, &policy);
-    assert_int_equal(ntlm_accept_negotiate(accept, init.token), REFUSAL_NONE);
+    assert_int_equal(ntlm_accept_negotiate(accept, init.token, &backend), REFUSAL_NONE);
     memcpy(accept->challenge, challenge.token.at, challenge.token.size);
     accept->challenge_size = challenge.token.size;
     memset(identity, 0, sizeof *identity);
-    const struct accept_backend backend = {.lookup = find, .lookup_context = &lookup};
     enum refusal refusal = ntlm_accept_authenticate(accept, authenticate.token, &backend, identity);
     memcpy(key, accept->session_key, 16);
     assert_int_equal(ntlm_accept_authenticate(accept, authenticate.token, &backend, identity),

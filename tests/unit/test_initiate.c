@@ -14,10 +14,12 @@ static const struct accept_policy strict = {.mic = MIC_REQUIRED,
                                             .netbios_domain = "WORK",
                                             .dns_name = "nas.example.com"};
 
-static bool find(void *context, const char *user, const char *domain, uint8_t hash[NT_HASH_SIZE])
+static enum nt_hash_found find(void *context, const char *user, const char *domain,
+                               uint8_t hash[NT_HASH_SIZE])
 {
     strcpy(context, domain);
-    return text_same_name(user, "bob") && nt_hash_of_password("Bob.Pw1", hash);
+    return text_same_name(user, "bob") && nt_hash_of_password("Bob.Pw1", hash) ? NT_HASH_PLAIN
+                                                                               : NT_HASH_NONE;
 }
 
 static struct initiator *bob(const char *domain, const char *password)
