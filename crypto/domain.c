@@ -101,20 +101,26 @@ static void note(struct domain *domain, enum winbind_result result)
         tell(state);
 }
 
-bool domain_refresh(struct domain *domain)
+static enum winbind_result learn_names(struct domain *domain)
 {
     struct domain_names names;
     enum winbind_result result = winbind_names(&names);
-    /* A login tells more than this, which anybody may ask. */
-    if (result == WINBIND_SILENT)
-        note(domain, result);
     if (result != WINBIND_YES)
-        return false;
+        return result;
     pthread_mutex_lock(&domain->lock);
     domain->names = names;
     domain->named = true;
     pthread_mutex_unlock(&domain->lock);
-    return true;
+    return result;
+}
+
+bool domain_refresh(struct domain *domain)
+{
+    enum winbind_result result = learn_names(domain);
+    /* That it answers this, which anybody may ask, does not mean that it checks passwords. */
+    if (result == WINBIND_SILENT)
+        note(domain, result);
+    return result == WINBIND_YES;
 }
 
 bool domain_names(struct domain *domain, struct domain_names *names)
@@ -202,11 +208,13 @@ const char *domain_problem(struct domain *domain)
     uint32_t status;
     if (!winbind_built_in())
         return "this Countersign was built without libwbclient";
-    if (!domain_refresh(domain))
-        return "winbindd does not answer; is it running, and its socket where libwbclient looks?";
+    if (learn_names(domain) != WINBIND_YES)
+        return "winbindd does not answer; start it";
     switch (winbind_trust(&status)) {
     case WINBIND_YES: return NULL;
-    case WINBIND_LOCKED: return "its privileged pipe is closed to this user";
+    case WINBIND_LOCKED:
+        return "winbind's privileged pipe is closed to this user; put it into the pipe's group, "
+               "like winbindd_priv";
     case WINBIND_NO:
         return "no domain controller takes this host's own password; `wbinfo --check-secret` and "
                "`wbinfo --ping-dc` tell more, `net ads join` joins the host anew";

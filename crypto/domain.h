@@ -80,7 +80,7 @@ enum domain_found { DOMAIN_FOUND, DOMAIN_NOT_FOUND, DOMAIN_NOT_ASKED };
 enum domain_found domain_group(struct domain *domain, const char *name, struct sid *sid);
 
 /* For `countersign check`: whether the domain controller takes this host's own password. NULL, or
- * what is wrong, to follow "winbind: ". */
+ * what is wrong and what to do about it. */
 const char *domain_problem(struct domain *domain);
 
 #endif

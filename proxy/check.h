@@ -33,8 +33,8 @@ void check_credentials(struct check *check, const struct config *config);
 /* The keytabs and the libraries' configuration, where Kerberos is used. */
 void check_kerberos(struct check *check, const struct config *config);
 
-/* Whether winbind can be asked, where NTLM logins go to it. */
-void check_winbind(struct check *check, const struct config *config);
+/* Whether winbind can be asked, where NTLM logins go to it, and, unless `offline`, what it says. */
+void check_winbind(struct check *check, const struct config *config, bool offline);
 
 /* The user that the keeper will be, with its groups; false when an account is not there. */
 MUST_USE bool check_find_keeper(const struct config *config, struct process_user *keeper);

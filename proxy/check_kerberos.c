@@ -5,6 +5,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "crypto/domain.h"
 #include "proxy/check.h"
 #include "proxy/keytab_check.h"
 
@@ -35,15 +36,29 @@ void check_kerberos(struct check *check, const struct config *config)
                              "keys");
 }
 
-void check_winbind(struct check *check, const struct config *config)
+static void ask_winbind(struct check *check)
+{
+    struct domain *domain = domain_new();
+    struct domain_names names;
+    const char *problem = domain ? domain_problem(domain) : "out of memory";
+    if (domain && domain_names(domain, &names))
+        check_say("  this host is %s in the domain %s (%s)", names.computer, names.domain,
+                  names.dns_domain);
+    if (problem)
+        check_problem(check, "%s", problem);
+    domain_free(domain);
+}
+
+void check_winbind(struct check *check, const struct config *config, bool offline)
 {
     if (!config->winbind)
         return;
     check_say("winbind: asked about NTLM logins of domain users");
-#ifndef HAVE_WBCLIENT
-    check_problem(check, "this program was built without libwbclient; install its development "
-                         "files and build again, or set \"winbind: false\"");
-#endif
+    if (!domain_available())
+        check_problem(check, "this program was built without libwbclient; install its development "
+                             "files and build again, or set \"winbind: false\"");
+    else if (!offline)
+        ask_winbind(check);
     if (geteuid() == 0 && config->users.keeper_groups_count == 0)
         check_problem(check,
                       "users.keeper_groups is empty, so the keeper may not ask winbind; name "

@@ -84,7 +84,7 @@ static int check_file(const char *path, bool offline)
     check_users(&check, config);
     check_credentials(&check, config);
     check_kerberos(&check, config);
-    check_winbind(&check, config);
+    check_winbind(&check, config, offline);
     check_listeners(&check, config);
     for (unsigned i = 0; i < config->upstreams_count && !offline; i++)
         check_upstream(&check, &config->upstreams[i]);

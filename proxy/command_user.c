@@ -1,19 +1,17 @@
 #include "crypto/credentials.h"
 #include "crypto/nt_hash.h"
-#include "policy/config.h"
 #include "proxy/password.h"
 #include "proxy/subcommand.h"
+#include "proxy/user_file.h"
 #include "proxy/user_import.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <getopt.h>
 #include <openssl/crypto.h>
-#include <pwd.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 struct request {
@@ -25,75 +23,14 @@ struct request {
     const char *operand;
 };
 
-/* The credentials file that a request is about, and whose it is or will be. */
-struct user_file {
-    char *path;
-    unsigned owner, group;
-};
+static bool complain_at(const char *what, unsigned line, const char *text)
+{
+    return user_file_complain("user", what, line, text);
+}
 
 static bool complain(const char *what, const char *text)
 {
-    fprintf(stderr, "countersign user: %s: %s\n", what, text);
-    return false;
-}
-
-/* `line` is 0 where the file as a whole is wrong. */
-static bool complain_at(const char *path, unsigned line, const char *text)
-{
-    if (line == 0)
-        return complain(path, text);
-    fprintf(stderr, "countersign user: %s:%u: %s\n", path, line, text);
-    return false;
-}
-
-/* The keeper must be able to read the file again when it is no longer root. */
-static bool give_to_keeper(const char *keeper, struct user_file *file)
-{
-    char *end;
-    errno = 0;
-    unsigned long uid = strtoul(keeper, &end, 10);
-    bool number =
-        *keeper >= '0' && *keeper <= '9' && *end == '\0' && errno == 0 && uid < UINT32_MAX;
-    const struct passwd *user = number ? getpwuid((uid_t)uid) : getpwnam(keeper);
-    if (!user && !number)
-        return complain(keeper, "the configuration's users.keeper is no user of this system");
-    file->owner = user ? user->pw_uid : (unsigned)uid;
-    file->group = user ? user->pw_gid : getegid();
-    return true;
-}
-
-static bool file_from_config(const char *path, struct user_file *file)
-{
-    struct config_error error;
-    struct config *config = config_read(path, &error);
-    if (!config)
-        return complain_at(path, error.line, error.text);
-    bool ok = config->credentials != NULL || complain(path, "it names no 'credentials' file");
-    if (ok && geteuid() == 0 && config->users.keeper)
-        ok = give_to_keeper(config->users.keeper, file);
-    file->path = ok ? strdup(config->credentials) : NULL;
-    config_free(config);
-    return ok && (file->path || complain(path, "out of memory"));
-}
-
-/* Without a configuration nobody says who the keeper is: what root names keeps the owner it has. */
-static bool file_by_name(const char *path, struct user_file *file)
-{
-    struct stat stat;
-    if (geteuid() == 0 && lstat(path, &stat) == 0) {
-        file->owner = stat.st_uid;
-        file->group = stat.st_gid;
-    }
-    file->path = strdup(path);
-    return file->path || complain(path, "out of memory");
-}
-
-static bool find_file(const struct request *request, struct user_file *file)
-{
-    *file = (struct user_file){NULL, geteuid(), getegid()};
-    if (request->file)
-        return file_by_name(request->file, file);
-    return file_from_config(request->config ? request->config : COMMAND_CONFIG_PATH, file);
+    return complain_at(what, 0, text);
 }
 
 static bool full_name(const struct request *request, char *name, size_t size)
@@ -294,7 +231,8 @@ static int run_subcommand(const struct subcommand *subcommand, int argc, char **
     if (operands < subcommand->operands_min || operands > subcommand->operands_max)
         return usage(subcommand);
     request.operand = operands ? argv[optind] : NULL;
-    bool ok = find_file(&request, &file) && subcommand->run(&request, &file);
+    bool ok = user_file_find("user", request.config, request.file, &file) &&
+              subcommand->run(&request, &file);
     free(file.path);
     return ok ? COMMAND_OK : COMMAND_FAILED;
 }
