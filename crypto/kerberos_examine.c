@@ -1,7 +1,6 @@
 #include "crypto/kerberos_examine.h"
 
 #include <errno.h>
-#include <krb5.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -23,7 +22,7 @@ static void copy_error(krb5_context context, krb5_error_code code, char *text, s
 }
 
 /* Names with what MIT puts before the path of a file. */
-static krb5_error_code open_keytab(krb5_context context, const char *path, krb5_keytab *keytab)
+krb5_error_code examine_open_keytab(krb5_context context, const char *path, krb5_keytab *keytab)
 {
     char name[4096];
     int length = snprintf(name, sizeof name, "FILE:%s", path);
@@ -81,7 +80,7 @@ void keytab_examine(const char *path, struct keytab_facts *facts)
         copy_error(NULL, code, facts->text, sizeof facts->text);
         return;
     }
-    code = open_keytab(context, path, &keytab);
+    code = examine_open_keytab(context, path, &keytab);
     if (code == 0) {
         code = walk(context, keytab, count_key, facts);
         (void)krb5_kt_close(context, keytab);
@@ -136,7 +135,7 @@ MUST_USE static bool read_principals(const char *path, struct principals *list)
     *list = (struct principals){0};
     if (krb5_init_context(&context))
         return false;
-    bool read = open_keytab(context, path, &keytab) == 0;
+    bool read = examine_open_keytab(context, path, &keytab) == 0;
     if (read) {
         read = walk(context, keytab, note_principal, list) == 0 && !list->short_of_memory;
         (void)krb5_kt_close(context, keytab);
@@ -186,7 +185,7 @@ bool keytab_find(const char *path, const char *service, char principal[EXAMINE_N
     return found;
 }
 
-static enum examine_outcome outcome_of(krb5_error_code code)
+enum examine_outcome examine_outcome_of(krb5_error_code code)
 {
     switch (code) {
     case 0: return EXAMINE_GOOD;
@@ -212,7 +211,7 @@ static enum examine_outcome outcome_of(krb5_error_code code)
 static void conclude(struct examination *examination, krb5_error_code code)
 {
     struct service_facts *facts = examination->facts;
-    facts->outcome = outcome_of(code);
+    facts->outcome = examine_outcome_of(code);
     facts->text[0] = '\0';
     if (code)
         copy_error(examination->context, code, facts->text, sizeof facts->text);
@@ -261,9 +260,9 @@ static krb5_error_code enter_as_anybody(struct examination *examination,
             (void)snprintf(examination->facts->account, EXAMINE_NAME_MAX, "%s", list->at[i].name);
             return 0;
         }
-        if (outcome_of(telling) == EXAMINE_ACCOUNT_UNKNOWN)
+        if (examine_outcome_of(telling) == EXAMINE_ACCOUNT_UNKNOWN)
             telling = code;
-        if (outcome_of(code) == EXAMINE_NO_KDC)
+        if (examine_outcome_of(code) == EXAMINE_NO_KDC)
             break;
     }
     return telling;
@@ -273,9 +272,7 @@ static void note_versions(struct service_facts *facts, const struct principals *
                           const char *service)
 {
     for (size_t i = 0; i < list->count; i++)
-        if ((names_service(list->at[i].name, service) ||
-             strcmp(list->at[i].name, facts->account) == 0) &&
-            list->at[i].kvno > facts->keytab_kvno)
+        if (names_service(list->at[i].name, service) && list->at[i].kvno > facts->keytab_kvno)
             facts->keytab_kvno = list->at[i].kvno;
 }
 
@@ -298,6 +295,16 @@ static void open_ticket(struct examination *examination, const krb5_creds *creds
     krb5_free_ticket(examination->context, ticket);
 }
 
+krb5_error_code examine_take_realm(krb5_context context, krb5_const_principal from,
+                                   krb5_principal to)
+{
+    char realm[EXAMINE_NAME_MAX];
+    int length = snprintf(realm, sizeof realm, "%.*s", (int)from->realm.length, from->realm.data);
+    if (length < 0 || (size_t)length >= sizeof realm)
+        return ENAMETOOLONG;
+    return krb5_set_principal_realm(context, to, realm);
+}
+
 static void get_ticket(struct examination *examination, const char *service)
 {
     krb5_context context = examination->context;
@@ -306,8 +313,7 @@ static void get_ticket(struct examination *examination, const char *service)
     if (code == 0)
         code = krb5_parse_name(context, service, &wanted.server);
     if (code == 0 && !strchr(service, '@'))
-        code = krb5_set_principal_realm(context, wanted.server,
-                                        krb5_princ_realm(context, wanted.client)->data);
+        code = examine_take_realm(context, wanted.client, wanted.server);
     if (code == 0)
         code = krb5_get_credentials(context, 0, examination->cache, &wanted, &creds);
     if (code == 0) {
@@ -352,7 +358,7 @@ void service_examine(const char *path, const char *service, const char *account,
         copy_error(NULL, code, facts->text, sizeof facts->text);
         return;
     }
-    code = open_keytab(examination.context, path, &examination.keytab);
+    code = examine_open_keytab(examination.context, path, &examination.keytab);
     if (code == 0) {
         code = krb5_cc_new_unique(examination.context, "MEMORY", NULL, &examination.cache);
         if (code == 0) {

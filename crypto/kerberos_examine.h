@@ -8,6 +8,8 @@
 
 #include "crypto/cursor.h"
 
+#include <krb5.h>
+
 enum { EXAMINE_NAME_MAX = 512, EXAMINE_TEXT_MAX = 256 };
 
 enum keytab_state {
@@ -57,7 +59,7 @@ struct service_facts {
     bool clock_known;
     int32_t clock_ahead; /* seconds that the KDC's clock is ahead of ours, when known */
     unsigned ticket_kvno;
-    unsigned keytab_kvno; /* the newest in the keytab for the service or the account; 0: none */
+    unsigned keytab_kvno; /* the newest in the keytab for the service; 0: none */
     bool weak;            /* the ticket or its session key is not AES */
 };
 
@@ -68,5 +70,11 @@ struct service_facts {
  */
 void service_examine(const char *path, const char *service, const char *account,
                      struct service_facts *facts);
+
+/* Parts of it, for examinations of other kinds. */
+enum examine_outcome examine_outcome_of(krb5_error_code code);
+krb5_error_code examine_open_keytab(krb5_context context, const char *path, krb5_keytab *keytab);
+krb5_error_code examine_take_realm(krb5_context context, krb5_const_principal from,
+                                   krb5_principal to);
 
 #endif

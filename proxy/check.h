@@ -20,6 +20,9 @@ __attribute__((format(printf, 2, 3))) void check_problem(struct check *check, co
 __attribute__((format(printf, 2, 3))) void check_warning(struct check *check, const char *format,
                                                          ...);
 
+/* Says how it ended; the exit status. */
+int check_conclude(const struct check *check);
+
 /* What each listener lets through. */
 void check_listeners(struct check *check, const struct config *config);
 

@@ -120,9 +120,8 @@ static void tell_encryption(const struct probe_result *result)
     bool offered = result->ciphers_count > 0 || (result->capabilities & SMB2_GLOBAL_CAP_ENCRYPTION);
     for (unsigned i = 0; i < result->ciphers_count; i++)
         list_add(&list, cipher_name((enum cipher)result->ciphers[i]));
-    check_say("  encryption: %s%s",
-              list.used ? list.text : (offered ? cipher_name(CIPHER_AES_128_CCM) : "none"),
-              offered ? "; leave it optional there: Countersign signs and does not encrypt" : "");
+    check_say("  encryption: %s",
+              list.used ? list.text : (offered ? cipher_name(CIPHER_AES_128_CCM) : "none"));
 }
 
 static void tell_sizes(struct check *check, const struct probe_result *result)

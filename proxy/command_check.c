@@ -57,7 +57,7 @@ void check_warning(struct check *check, const char *format, ...)
     va_end(arguments);
 }
 
-static int conclude(const struct check *check)
+int check_conclude(const struct check *check)
 {
     if (check->problems > 0)
         check_say("not usable: %u problem%s, %u warning%s", check->problems,
@@ -89,7 +89,7 @@ static int check_file(const char *path, bool offline)
     for (unsigned i = 0; i < config->upstreams_count && !offline; i++)
         check_upstream(&check, &config->upstreams[i]);
     config_free(config);
-    return conclude(&check);
+    return check_conclude(&check);
 }
 
 int command_check(int argc, char **argv)
