@@ -11,6 +11,7 @@
 
 #include "crypto/accept.h"
 #include "proxy/body.h"
+#include "proxy/settings.h"
 #include "proxy/worker_state.h"
 
 enum {
@@ -56,7 +57,9 @@ static void send_response(struct link *link, uint16_t dialect, uint64_t message_
     struct leg *leg = &link->client;
     uint8_t token[256], salt[PREAUTH_SALT_SIZE];
     struct writer hint = writer_over(token, sizeof token);
-    accept_write_hint(&hint, &(const struct accept_policy){.refuse_ntlm = false});
+    struct accept_policy policy = {.keytab = NULL};
+    settings_mechanisms(link->listener, &policy);
+    accept_write_hint(&hint, &policy);
     struct negotiate_response response = {
         .security_mode = SMB2_NEGOTIATE_SIGNING_ENABLED | SMB2_NEGOTIATE_SIGNING_REQUIRED,
         .dialect = dialect,

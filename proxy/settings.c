@@ -65,11 +65,9 @@ static bool fill_names(const struct config *config, const struct config_listener
     return true;
 }
 
-static void fill_kerberos(const struct config *config, const struct config_listener *listener,
-                          struct accept_policy *policy)
+void settings_mechanisms(const struct config_listener *listener, struct accept_policy *policy)
 {
     policy->refuse_ntlm = !config_takes(listener, CONFIG_MECHANISM_NTLM);
-    policy->allow_rc4 = config->kerberos.rc4 == CONFIG_RC4_ALLOW;
     if (config_takes(listener, CONFIG_MECHANISM_KERBEROS)) {
         policy->keytab = listener->keytab;
         policy->services = (const char *const *)listener->services;
@@ -89,8 +87,9 @@ static bool fill_listener(const struct config *config, const struct config_liste
         .dns_name = config->dns_name,
         .dns_domain = config->dns_domain,
         .challenge_lifetime_s = CHALLENGE_LIFETIME_S,
+        .allow_rc4 = config->kerberos.rc4 == CONFIG_RC4_ALLOW,
     };
-    fill_kerberos(config, listener, &to->accept);
+    settings_mechanisms(listener, &to->accept);
     return fill_names(config, listener, &to->accept);
 }
 

@@ -7,6 +7,9 @@
 #include "crypto/keeper.h"
 #include "policy/config.h"
 
+/* What a listener takes: of `policy`, only what has to do with mechanisms is written. */
+void settings_mechanisms(const struct config_listener *listener, struct accept_policy *policy);
+
 /* Borrows its texts from `config`, which must outlive it. NULL when out of memory. Free it with
  * settings_free(); NULL is allowed there. */
 struct keeper_settings *settings_for_keeper(const struct config *config);
