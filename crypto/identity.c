@@ -28,6 +28,17 @@ const char *mechanism_name(enum mechanism mechanism)
     return "none";
 }
 
+const char *authority_name(enum authority authority)
+{
+    switch (authority) {
+    case AUTHORITY_LOCAL: return "local";
+    case AUTHORITY_DOMAIN: return "domain";
+    case AUTHORITY_KERBEROS: return "kerberos";
+    case AUTHORITY_NONE: break;
+    }
+    return "none";
+}
+
 bool identity_in_group(const struct identity *identity, unsigned group)
 {
     return group < IDENTITY_GROUPS_MAX && identity->groups[group / 8] >> group % 8 & 1;
@@ -35,8 +46,9 @@ bool identity_in_group(const struct identity *identity, unsigned group)
 
 bool identity_same(const struct identity *a, const struct identity *b)
 {
-    return a->mechanism == b->mechanism && text_same_name(a->user, b->user) &&
-           text_same_name(a->domain, b->domain) && text_same_name(a->principal, b->principal);
+    return a->mechanism == b->mechanism && a->authority == b->authority &&
+           text_same_name(a->user, b->user) && text_same_name(a->domain, b->domain) &&
+           text_same_name(a->principal, b->principal);
 }
 
 struct packed_identity *identity_pack(const struct identity *identity)

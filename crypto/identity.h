@@ -49,7 +49,11 @@ bool identity_in_group(const struct identity *identity, unsigned group);
 /* "ntlm", "kerberos" or "none". */
 const char *mechanism_name(enum mechanism mechanism);
 
-/* The same account: user and domain compared without regard to case, the mechanism exactly. */
+/* "local", "domain", "kerberos" or "none". */
+const char *authority_name(enum authority authority);
+
+/* The same account: user, domain and principal compared without regard to case, the mechanism and
+ * who vouches exactly. */
 bool identity_same(const struct identity *a, const struct identity *b);
 
 /* The same in no more memory than it needs, for whoever keeps many of them. NULL when memory is

@@ -29,6 +29,12 @@ enum event_kind {
     EVENT_BAD_SIGNATURE,       /* a signature did not verify */
     EVENT_LOGIN_REFUSED,       /* client's authentication refused; reason says why */
     EVENT_NTLMV1_REFUSED,
+    EVENT_NTLM_REFUSED,     /* NTLM where only Kerberos is taken (4002) */
+    EVENT_KERBEROS_REFUSED, /* a ticket; reason says why */
+    EVENT_RC4_REFUSED,      /* a ticket or session key of a weak encryption type */
+    EVENT_DOMAIN_UNAVAILABLE,
+    EVENT_KDC_UNREACHABLE,
+    EVENT_DELEGATION_REFUSED, /* the KDC does not let us act for the user */
     EVENT_ANONYMOUS_REFUSED,
     EVENT_GUEST_REFUSED,       /* upstream answered as guest or anonymous */
     EVENT_TARGET_NAME_REFUSED, /* SPN check failed (5168) */
@@ -44,6 +50,8 @@ enum event_kind {
     EVENT_UPSTREAM_ENCRYPTION,    /* it demands encryption that is not carried */
     EVENT_VALIDATE_MISMATCH,      /* VALIDATE_NEGOTIATE_INFO did not match, either leg */
     EVENT_LOGIN_FALLBACK,         /* a later login of the list was used */
+    EVENT_SESSION_EXPIRED,        /* a proof ran out, on either leg; the client renews it */
+    EVENT_SESSION_RENEWED,        /* upstream, without the client */
     EVENT_LOGIN_ABANDONED,        /* closed after SUCCESS without one valid signed request */
     EVENT_IDENTITY_CHANGED,       /* re-authentication as somebody else, refused */
     EVENT_FOREIGN_SESSION,        /* a SessionId that is somebody else's */
@@ -74,7 +82,9 @@ enum event_field {
     FIELD_UPSTREAM_PORT, /* number */
     FIELD_USER,
     FIELD_DOMAIN,
+    FIELD_PRINCIPAL,
     FIELD_MECHANISM,
+    FIELD_AUTHORITY, /* "local", "domain" or "kerberos" */
     FIELD_WORKSTATION,
     FIELD_TARGET_NAME,
     FIELD_LOGIN,   /* same, mapped … */

@@ -42,6 +42,21 @@ static const struct event_description descriptions[EVENT_KIND_COUNT] = {
                              "A client's authentication was refused."},
     [EVENT_NTLMV1_REFUSED] = {"ntlmv1_refused", SEVERITY_WARNING, 551, SERVER_SECURITY,
                               "A client tried NTLMv1 or LM, which are never accepted."},
+    [EVENT_NTLM_REFUSED] = {"ntlm_refused", SEVERITY_WARNING, 4002, "NTLM/Operational",
+                            "A client tried NTLM where only Kerberos is taken."},
+    [EVENT_KERBEROS_REFUSED] = {"kerberos_refused", SEVERITY_WARNING, 551, SERVER_SECURITY,
+                                "A client's Kerberos ticket was refused."},
+    [EVENT_RC4_REFUSED] = {"rc4_refused", SEVERITY_WARNING, 551, SERVER_SECURITY,
+                           "A Kerberos ticket or session key has an encryption type that policy "
+                           "does not take."},
+    [EVENT_DOMAIN_UNAVAILABLE] = {"domain_unavailable", SEVERITY_ERROR, 0, NULL,
+                                  "No domain controller, or no winbind, could be asked about a "
+                                  "login."},
+    [EVENT_KDC_UNREACHABLE] = {"kdc_unreachable", SEVERITY_ERROR, 0, NULL,
+                               "No KDC answered, so a login upstream was not possible."},
+    [EVENT_DELEGATION_REFUSED] = {"delegation_refused", SEVERITY_WARNING, 0, NULL,
+                                  "The KDC does not let Countersign act for a user at the file "
+                                  "server."},
     [EVENT_ANONYMOUS_REFUSED] = {"anonymous_refused", SEVERITY_WARNING, 551, SERVER_SECURITY,
                                  "A client tried to log in as nobody."},
     [EVENT_GUEST_REFUSED] = {"guest_refused", SEVERITY_ERROR, 31017, CLIENT_SECURITY,
@@ -81,6 +96,12 @@ static const struct event_description descriptions[EVENT_KIND_COUNT] = {
                                  "somebody changed it on the way."},
     [EVENT_LOGIN_FALLBACK] = {"login_fallback", SEVERITY_NOTICE, 0, NULL,
                               "A later login of the upstream's list was used."},
+    [EVENT_SESSION_EXPIRED] = {"session_expired", SEVERITY_INFO, 0, NULL,
+                               "The proof of a session has run out; the client is asked for a new "
+                               "one."},
+    [EVENT_SESSION_RENEWED] = {"session_renewed", SEVERITY_INFO, 0, NULL,
+                               "The upstream session was authenticated again, without the "
+                               "client."},
     [EVENT_LOGIN_ABANDONED] = {"login_abandoned", SEVERITY_WARNING, 0, NULL,
                                "A client left right after its login without one valid signed "
                                "request."},
@@ -114,7 +135,9 @@ static const char *const field_names[FIELD_COUNT] = {
     [FIELD_UPSTREAM_PORT] = "upstream_port",
     [FIELD_USER] = "user",
     [FIELD_DOMAIN] = "domain",
+    [FIELD_PRINCIPAL] = "principal",
     [FIELD_MECHANISM] = "mechanism",
+    [FIELD_AUTHORITY] = "authority",
     [FIELD_WORKSTATION] = "workstation",
     [FIELD_TARGET_NAME] = "target_name",
     [FIELD_LOGIN] = "login",

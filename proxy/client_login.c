@@ -7,6 +7,8 @@
 #include <string.h>
 
 #include "proxy/body.h"
+#include "proxy/refusal.h"
+#include "proxy/renewal.h"
 #include "proxy/worker_state.h"
 
 enum { HALF_OPEN_MAX_EARLY = 4, HALF_OPEN_MAX = 64 };
@@ -134,6 +136,8 @@ static struct session *find_session(struct link *link, const struct smb2_message
         refuse_setup(link, header, STATUS_NOT_SUPPORTED); /* there is no key yet */
         return NULL;
     }
+    if (session->renews_alone && renewal_keep_setup(session, message))
+        return NULL;
     if (session->setup_waiting || (session->step != STEP_IDLE && session->step != STEP_CLIENT)) {
         answer_error(link, session->state >= SESSION_VALID ? session : NULL, header,
                      STATUS_REQUEST_NOT_ACCEPTED);
@@ -240,11 +244,15 @@ static void finish_renewal(struct session *session, const struct keeper_proven *
         link_end(link, END_MEMORY);
         return;
     }
-    if (!session->upstream_expired) {
+    session->identity->expires = reply->identity.expires;
+    memcpy(session->identity->groups, reply->identity.groups, sizeof reply->identity.groups);
+    session->expiry_told = false;
+    if (!renewal_needs_upstream(session)) {
         client_login_renewed(session);
         return;
     }
     /* The file server wants the same from us, before the client is told that it may go on. */
+    renewal_forget(session);
     memcpy(session->handle, reply->handle, sizeof session->handle);
     upstream_login_start(session);
 }
@@ -293,43 +301,17 @@ void client_login_previous(struct session *session, enum directory_answer answer
     upstream_login_start(session);
 }
 
-/* Which event, and what the client is told: LOGON_FAILURE only where its own proof failed. */
-static enum event_kind describe_refusal(enum refusal refusal, uint32_t *status)
-{
-    *status = STATUS_ACCESS_DENIED;
-    switch (refusal) {
-    case REFUSAL_NTLMV1: *status = STATUS_LOGON_FAILURE; return EVENT_NTLMV1_REFUSED;
-    case REFUSAL_ANONYMOUS: return EVENT_ANONYMOUS_REFUSED;
-    case REFUSAL_TARGET_NAME_WRONG:
-    case REFUSAL_TARGET_NAME_MISSING: return EVENT_TARGET_NAME_REFUSED;
-    case REFUSAL_MIC_MISSING:
-    case REFUSAL_MIC_WRONG: return EVENT_MIC_REFUSED;
-    case REFUSAL_UNKNOWN_USER:
-    case REFUSAL_WRONG_PASSWORD: *status = STATUS_LOGON_FAILURE; break;
-    case REFUSAL_MALFORMED:
-    case REFUSAL_OUT_OF_ORDER: *status = STATUS_INVALID_PARAMETER; break;
-    case REFUSAL_INTERNAL: *status = STATUS_INSUFFICIENT_RESOURCES; break;
-    default: break;
-    }
-    return EVENT_LOGIN_REFUSED;
-}
-
 void client_login_refused(struct session *session, const struct keeper_refused *reply)
 {
     struct link *link = session->link;
     struct report report;
-    uint32_t status = STATUS_INSUFFICIENT_RESOURCES;
-    enum event_kind kind = EVENT_LOGIN_REFUSED;
-    const char *reason = keeper_reason_name(reply->reason);
-    if (reply->reason == KEEPER_REASON_REFUSAL) {
-        kind = describe_refusal(reply->refusal, &status);
-        reason = refusal_name(reply->refusal);
-    }
-    report_start(&report, kind, link, session, LEG_CLIENT, reason);
+    const struct refused refused = refused_client(reply);
+    report_start(&report, refused.kind, link, session, LEG_CLIENT, refused.reason);
     const struct identity *claimed = &reply->identity;
     if (claimed->user[0] && !session->identity) {
         report.event.field[FIELD_USER] = claimed->user;
         report.event.field[FIELD_DOMAIN] = claimed->domain[0] ? claimed->domain : NULL;
+        report.event.field[FIELD_PRINCIPAL] = claimed->principal[0] ? claimed->principal : NULL;
         report.event.field[FIELD_WORKSTATION] =
             claimed->workstation[0] ? claimed->workstation : NULL;
         report.event.field[FIELD_TARGET_NAME] =
@@ -337,10 +319,10 @@ void client_login_refused(struct session *session, const struct keeper_refused *
     }
     report.event.field[FIELD_MECHANISM] = mechanism_name(claimed->mechanism);
     report.event.field[FIELD_VERDICT] = "refused";
-    report_status(&report, status);
+    report_status(&report, refused.status);
     report_send(link->worker, &report);
-    report_strike(link, kind);
-    client_login_failed(session, status);
+    report_strike(link, refused.kind);
+    client_login_failed(session, refused.status);
 }
 
 void client_login_done(struct session *session)

@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "proxy/open.h"
+#include "proxy/renewal.h"
 #include "proxy/worker_state.h"
 
 enum {
@@ -289,6 +290,7 @@ static void forget_session(struct table_entry *entry, void *context)
     struct link *link = context;
     table_remove(&link->sessions, entry);
     worker_forget(session);
+    renewal_forget(session);
     worker_drop_query(session);
     session_free(session);
 }

@@ -218,6 +218,21 @@ void upstream_session_setup_response(struct link *link, struct pending *pending,
                                      struct smb2_message *message);
 /* A credit came: sends what waited for one. */
 void upstream_login_resume(struct link *link);
+/* The login cannot go on: of a new session, or of one whose client renews it, the client is told
+ * `client_status` and the session ends; for what is renewed without the client, see
+ * renewal_failed(). The session may be gone afterwards. */
+void upstream_login_failed(struct session *session, uint32_t client_status);
+/* The same with an event. */
+void upstream_login_refuse(struct session *session, enum event_kind kind, const char *reason,
+                           uint32_t upstream_status, uint32_t client_status);
+
+/* ---- upstream_final.c ---- */
+struct session_setup_response;
+/* The file server said SUCCESS. */
+void upstream_final_check(struct session *session, const struct smb2_message *message,
+                          const struct session_setup_response *body);
+/* The key of a response that was kept has been made: false when the session has been refused. */
+MUST_USE bool upstream_final_key(struct session *session, const struct session_key *key);
 
 /* ---- request.c, response.c ---- */
 void request_frame(struct link *link, struct frame *frame);

@@ -54,7 +54,10 @@ static void set_session(struct report *report, const struct session *session)
         return;
     event->field[FIELD_USER] = identity->user;
     event->field[FIELD_DOMAIN] = unless_empty(identity->domain);
+    event->field[FIELD_PRINCIPAL] = unless_empty(identity->principal);
     event->field[FIELD_MECHANISM] = mechanism_name(identity->mechanism);
+    if (identity->authority != AUTHORITY_NONE)
+        event->field[FIELD_AUTHORITY] = authority_name(identity->authority);
     event->field[FIELD_WORKSTATION] = unless_empty(identity->workstation);
     event->field[FIELD_TARGET_NAME] = unless_empty(identity->target_name);
 }

@@ -6,6 +6,7 @@
  * successors with it, so what goes on of a related chain is always its beginning.
  */
 #include "proxy/durable.h"
+#include "proxy/expiry.h"
 #include "proxy/request_part.h"
 #include "proxy/worker_state.h"
 
@@ -130,6 +131,8 @@ static bool authenticate(struct link *link, size_t count)
                 part->session->upstream_encrypts || (part->tree && part->tree->upstream_encrypts);
             if (part->session->state == SESSION_LOGGING_OFF)
                 refuse_part(part, STATUS_USER_SESSION_DELETED);
+            else if (expiry_refuses(part->session, &part->message))
+                refuse_part(part, STATUS_NETWORK_SESSION_EXPIRED);
         } else if (header->command != SMB2_ECHO || header->session_id) {
             part->session = NULL;
             refuse_part(part,

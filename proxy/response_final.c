@@ -8,6 +8,7 @@
 #include "proxy/dialect.h"
 #include "proxy/durable.h"
 #include "proxy/open.h"
+#include "proxy/renewal.h"
 #include "proxy/response_part.h"
 #include "proxy/worker_state.h"
 
@@ -161,7 +162,7 @@ void response_take_final(struct link *link, struct response_part *part)
     part->ends_session = status == STATUS_USER_SESSION_DELETED ||
                          (command == SMB2_LOGOFF && status == STATUS_SUCCESS);
     if (status == STATUS_NETWORK_SESSION_EXPIRED)
-        session->upstream_expired = true;
+        renewal_expired(session);
     if (command == SMB2_LOGOFF && !part->ends_session)
         session->state = SESSION_VALID;
     pending_remove(&link->pending, pending);

@@ -1,5 +1,6 @@
 #include "proxy/session.h"
 
+#include <event2/event.h>
 #include <openssl/crypto.h>
 #include <openssl/rand.h>
 #include <stdlib.h>
@@ -34,6 +35,10 @@ void session_free(struct session *session)
         return;
     token_drop(&session->final_token);
     token_drop(&session->waiting_token);
+    token_drop(&session->last_response);
+    token_drop(&session->kept_setup);
+    if (session->renewal_timer)
+        event_free(session->renewal_timer);
     while (session->held_first) {
         struct held_response *held = session->held_first;
         session->held_first = held->next;

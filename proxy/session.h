@@ -29,6 +29,7 @@ enum login_step {
     STEP_UPSTREAM_CREDIT, /* has a token for the file server and waits for a credit */
     STEP_UPSTREAM,        /* waits for the file server's SESSION_SETUP response */
     STEP_KEEPER_CONFIRM, /* the file server said SUCCESS; waits for the keeper to check its token */
+    STEP_KEEPER_KEY,     /* the same, in a response that is kept until the keeper has its key */
 };
 
 /* A share that a session is connected to. TreeIds are the file server's on both legs. */
@@ -80,9 +81,19 @@ struct session {
     struct sealer *upstream_open;
     bool client_encrypts; /* every message of the session on that leg */
     bool upstream_encrypts;
+    bool expiry_told;      /* that the client's proof has run out is in the log */
     bool upstream_expired; /* the file server wants it authenticated again; the client has been told
                             */
-    struct table trees;    /* struct tree by TreeId */
+    /* Renewal upstream without the client: proxy/renewal.h. */
+    bool renewable; /* `renewal` is a handle */
+    uint8_t renewal[KEEPER_HANDLE_SIZE];
+    int64_t upstream_expires;     /* Unix seconds: when what the file server was shown runs out */
+    struct event *renewal_timer;  /* NULL: never needed */
+    bool renews_alone;            /* under way */
+    bool renewal_shown;           /* and the file server has seen something of it */
+    struct kept_token kept_setup; /* the client's SESSION_SETUP message that came meanwhile */
+    bool kept_setup_encrypted;
+    struct table trees; /* struct tree by TreeId */
 
     uint8_t handle[KEEPER_HANDLE_SIZE];
     struct identity *identity; /* NULL until proven */
@@ -97,6 +108,7 @@ struct session {
     bool setup_encrypted;
     struct kept_token final_token;   /* the client's, for when the upstream session is up */
     struct kept_token waiting_token; /* the file server's, while there is no credit */
+    struct kept_token last_response; /* the file server's SUCCESS, until there is its key */
 
     bool client_proved_key; /* a validly signed request came after SUCCESS */
     bool validated;         /* the upstream leg's NEGOTIATE has been confirmed */

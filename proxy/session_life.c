@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "proxy/open.h"
+#include "proxy/renewal.h"
 #include "proxy/worker_state.h"
 
 struct session *link_session(const struct link *link, uint64_t client_id)
@@ -87,12 +88,25 @@ static void answer_pending(struct session *session)
     }
 }
 
+/* The client's renewal, which waited for ours. */
+static void refuse_kept_setup(struct session *session)
+{
+    struct smb2_header request;
+    if (session->kept_setup.at && !link_ended(session->link) &&
+        smb2_header_read((struct span){session->kept_setup.at, session->kept_setup.size},
+                         &request)) {
+        request.encrypted = session->kept_setup_encrypted;
+        answer_error(session->link, session, &request, STATUS_USER_SESSION_DELETED);
+    }
+}
+
 /* A renewal in hand, and TREE_CONNECT responses that wait for the upstream's validation. */
 static void answer_waiting(struct session *session)
 {
     struct link *link = session->link;
     if (session->setup_waiting && session->state == SESSION_RENEWING)
         client_login_refuse(session, STATUS_USER_SESSION_DELETED);
+    refuse_kept_setup(session);
     while (session->held_first && !link_ended(link)) {
         struct held_response *held = session->held_first;
         struct smb2_header request;
@@ -130,6 +144,7 @@ void session_end(struct session *session, bool log_off)
             pending_remove(&link->pending, session->pending_first);
     }
     worker_forget(session);
+    renewal_forget(session);
     worker_drop_query(session);
     stop_waiting(session);
     open_close_session(link, session);

@@ -85,6 +85,10 @@ enum {
 #define STATUS_NO_LOGON_SERVERS                      0xc000005eu
 #define STATUS_LOGON_FAILURE                         0xc000006du
 #define STATUS_ACCOUNT_RESTRICTION                   0xc000006eu
+#define STATUS_INVALID_LOGON_HOURS                   0xc000006fu
+#define STATUS_INVALID_WORKSTATION                   0xc0000070u
+#define STATUS_PASSWORD_EXPIRED                      0xc0000071u
+#define STATUS_ACCOUNT_DISABLED                      0xc0000072u
 #define STATUS_INSUFFICIENT_RESOURCES                0xc000009au
 #define STATUS_BAD_NETWORK_PATH                      0xc00000beu
 #define STATUS_NOT_SUPPORTED                         0xc00000bbu
@@ -93,6 +97,11 @@ enum {
 #define STATUS_BAD_NETWORK_NAME                      0xc00000ccu
 #define STATUS_REQUEST_NOT_ACCEPTED                  0xc00000d0u
 #define STATUS_INTERNAL_ERROR                        0xc00000e5u
+#define STATUS_TIME_DIFFERENCE_AT_DC                 0xc0000133u
+#define STATUS_LOGON_TYPE_NOT_GRANTED                0xc000015bu
+#define STATUS_ACCOUNT_EXPIRED                       0xc0000193u
+#define STATUS_PASSWORD_MUST_CHANGE                  0xc0000224u
+#define STATUS_ACCOUNT_LOCKED_OUT                    0xc0000234u
 #define STATUS_FILE_CLOSED                           0xc0000128u
 #define STATUS_CANCELLED                             0xc0000120u
 #define STATUS_USER_SESSION_DELETED                  0xc0000203u

@@ -7,24 +7,39 @@
 #include <string.h>
 
 #include "proxy/body.h"
+#include "proxy/refusal.h"
+#include "proxy/renewal.h"
 #include "proxy/worker_state.h"
 
 enum { WANTED_CREDITS = 512 };
 
+/* Of a session that is up; its keys stay as they are (MS-SMB2 3.2.5.3). */
+static bool is_renewal(const struct session *session)
+{
+    return session->state >= SESSION_VALID;
+}
+
 void upstream_login_start(struct session *session)
 {
     session->step = STEP_KEEPER_LOGIN;
-    if (session->state != SESSION_RENEWING)
+    if (!is_renewal(session))
         session->upstream_preauth = session->link->server.preauth;
     bool asked = worker_login(session);
     OPENSSL_cleanse(session->handle, sizeof session->handle);
     if (!asked)
-        client_login_failed(session, STATUS_NO_LOGON_SERVERS);
+        upstream_login_failed(session, STATUS_NO_LOGON_SERVERS);
 }
 
-/* Whose fault it is, is told by the kind of the event. */
-static void refuse(struct session *session, enum event_kind kind, const char *reason,
-                   uint32_t upstream_status, uint32_t client_status)
+void upstream_login_failed(struct session *session, uint32_t client_status)
+{
+    if (session->renews_alone)
+        renewal_failed(session);
+    else
+        client_login_failed(session, client_status);
+}
+
+void upstream_login_refuse(struct session *session, enum event_kind kind, const char *reason,
+                           uint32_t upstream_status, uint32_t client_status)
 {
     struct report report;
     report_start(&report, kind, session->link, session,
@@ -33,7 +48,7 @@ static void refuse(struct session *session, enum event_kind kind, const char *re
     if (upstream_status)
         report_status(&report, upstream_status);
     report_send(session->link->worker, &report);
-    client_login_failed(session, client_status);
+    upstream_login_failed(session, client_status);
 }
 
 static void send_setup(struct session *session, struct span token)
@@ -60,21 +75,33 @@ static void send_setup(struct session *session, struct span token)
         .token = token,
     };
     struct writer writer = writer_over(message, room);
+    bool renewal = is_renewal(session);
+    /* As every request of an encrypted session (MS-SMB2 3.2.4.1.8). */
+    bool encrypt = renewal && session->upstream_encrypts;
     smb2_header_write(&writer, &header);
     session_setup_request_write(&writer, &body);
     if (!pending || !writer_done(&writer) ||
-        (link->server.dialect == SMB_3_1_1 && session->state != SESSION_RENEWING &&
+        (link->server.dialect == SMB_3_1_1 && !renewal &&
          !preauth_add(&session->upstream_preauth, writer_span(&writer)))) {
         link_end(link, END_MEMORY);
         return;
     }
     pending->command = SMB2_SESSION_SETUP;
     pending->upstream_charge = 1;
+    pending->upstream_encrypts = encrypt;
     session->step = STEP_UPSTREAM;
-    if (session->state == SESSION_RENEWING &&
-        !seal_close(&link->server, session, message, writer_size(&writer), false))
+    session->renewal_shown = renewal;
+    if (renewal && !seal_close(&link->server, session, message, writer_size(&writer), encrypt))
         return;
-    seal_send_own(&link->server, NULL, message, writer_size(&writer), false);
+    seal_send_own(&link->server, session, message, writer_size(&writer), encrypt);
+}
+
+static void report_fallback(struct session *session, struct span why)
+{
+    char reason[64];
+    snprintf(reason, sizeof reason, "%.*s", (int)why.size, (const char *)why.at);
+    report_event(EVENT_LOGIN_FALLBACK, session->link, session, LEG_UPSTREAM,
+                 why.size ? reason : keeper_reason_name(KEEPER_REASON_NO_CREDENTIAL), "recorded");
 }
 
 /* Sends the token now, or when the file server grants a credit. */
@@ -83,10 +110,11 @@ void upstream_login_continue(struct session *session, const struct keeper_contin
     struct link *link = session->link;
     /* The file server has said SUCCESS, and our side is not done yet. */
     if (session->step != STEP_KEEPER_LOGIN) {
-        refuse(session, EVENT_UPSTREAM_LOGIN_REFUSED, "success_too_early", 0, STATUS_ACCESS_DENIED);
+        upstream_login_refuse(session, EVENT_UPSTREAM_LOGIN_REFUSED, "success_too_early", 0,
+                              STATUS_ACCESS_DENIED);
         return;
     }
-    if (reply->key.size)
+    if (reply->key.size && !is_renewal(session))
         session->upstream_key = reply->key;
     if (reply->login.size)
         snprintf(session->login, sizeof session->login, "%.*s", (int)reply->login.size,
@@ -96,8 +124,7 @@ void upstream_login_continue(struct session *session, const struct keeper_contin
                  (const char *)reply->account.at);
     if (reply->fell_back && !session->fell_back) {
         session->fell_back = true;
-        report_event(EVENT_LOGIN_FALLBACK, link, session, LEG_UPSTREAM,
-                     "no_credential_for_first_login", "recorded");
+        report_fallback(session, reply->fallback);
     }
     if (link->purse.available) {
         send_setup(session, reply->token);
@@ -120,80 +147,6 @@ void upstream_login_resume(struct link *link)
         send_setup(session, (struct span){session->waiting_token.at, session->waiting_token.size});
         token_drop(&session->waiting_token);
     }
-}
-
-static bool derive_upstream_keys(struct session *session)
-{
-    struct session_keys keys;
-    const struct leg *leg = &session->link->server;
-    bool derived = session_keys_derive(leg->dialect, leg->cipher, &session->upstream_key,
-                                       &session->upstream_preauth, &keys);
-    OPENSSL_cleanse(&session->upstream_key, sizeof session->upstream_key);
-    if (derived)
-        session->upstream_signer = signer_new(leg->signing, keys.signing);
-    if (derived && leg->cipher) {
-        uint64_t id = session->upstream_id;
-        session->upstream_seal = sealer_new(leg->cipher, keys.client_to_server, id, true);
-        session->upstream_open = sealer_new(leg->cipher, keys.server_to_client, id, false);
-        derived = session->upstream_seal && session->upstream_open;
-    }
-    session_keys_wipe(&keys);
-    return derived && session->upstream_signer;
-}
-
-/* Who encrypts: what the configuration asks of a leg that can, and what the file server demands;
- * its demand holds on both legs. False, with the session refused, when it cannot be met. */
-static bool decide_encryption(struct session *session, bool demanded)
-{
-    const struct link *link = session->link;
-    bool client_can = link->client.cipher != CIPHER_NONE;
-    bool upstream_can = link->server.cipher != CIPHER_NONE;
-    if (demanded && !(upstream_can && client_can)) {
-        refuse(session, upstream_can ? EVENT_UNENCRYPTED_REFUSED : EVENT_UPSTREAM_ENCRYPTION,
-               upstream_can ? "client_cannot_encrypt" : "session", 0, STATUS_ACCESS_DENIED);
-        return false;
-    }
-    session->upstream_encrypts =
-        upstream_can && (demanded || link->upstream->encryption >= CONFIG_ENCRYPTION_IF_OFFERED);
-    session->client_encrypts =
-        client_can && (demanded || link->listener->encryption >= CONFIG_ENCRYPTION_IF_OFFERED);
-    return true;
-}
-
-/* The last response proves that the file server knows the key and that nobody changed the
- * negotiation (MS-SMB2 3.2.5.3.1): no guest, no anonymous, signed, and right. */
-static void check_final(struct session *session, struct smb2_message *message,
-                        const struct session_setup_response *body)
-{
-    if (body->session_flags & (SMB2_SESSION_FLAG_IS_GUEST | SMB2_SESSION_FLAG_IS_NULL)) {
-        bool guest = body->session_flags & SMB2_SESSION_FLAG_IS_GUEST;
-        refuse(session, EVENT_GUEST_REFUSED, guest ? "upstream_guest" : "upstream_anonymous", 0,
-               STATUS_ACCESS_DENIED);
-        return;
-    }
-    if (session->upstream_key.size == 0 ||
-        (!session->upstream_signer && !derive_upstream_keys(session))) {
-        refuse(session, EVENT_UPSTREAM_LOGIN_REFUSED, "success_too_early", 0, STATUS_ACCESS_DENIED);
-        return;
-    }
-    if (!message->header.encrypted && !(message->header.flags & SMB2_FLAGS_SIGNED)) {
-        refuse(session, EVENT_UPSTREAM_NO_SIGNING, "final_response_unsigned", 0,
-               STATUS_ACCESS_DENIED);
-        return;
-    }
-    if (!message->header.encrypted &&
-        !signer_verify(session->upstream_signer, message->at, message->size)) {
-        refuse(session, EVENT_UPSTREAM_BAD_SIGNATURE, "final_response", 0, STATUS_ACCESS_DENIED);
-        return;
-    }
-    /* A renewal changes nothing about it. */
-    if (session->state != SESSION_RENEWING &&
-        !decide_encryption(session, body->session_flags & SMB2_SESSION_FLAG_ENCRYPT_DATA))
-        return;
-    OPENSSL_cleanse(&session->upstream_key, sizeof session->upstream_key);
-    session->step = STEP_KEEPER_CONFIRM;
-    if (!worker_step(session, body->token))
-        client_login_failed(session, STATUS_NO_LOGON_SERVERS);
 }
 
 /* Why file servers refuse logins, and whom that concerns. */
@@ -234,8 +187,8 @@ static void refused_by_file_server(struct session *session, uint32_t status)
     const struct upstream_error *error = find_error(status);
     if (error && error->credential)
         worker_credential_refused(session);
-    refuse(session, EVENT_UPSTREAM_LOGIN_REFUSED, "file_server_refused", status,
-           error && error->passed_on ? status : STATUS_ACCESS_DENIED);
+    upstream_login_refuse(session, EVENT_UPSTREAM_LOGIN_REFUSED, "file_server_refused", status,
+                          error && error->passed_on ? status : STATUS_ACCESS_DENIED);
 }
 
 static bool take_upstream_id(struct session *session, uint64_t id)
@@ -250,11 +203,13 @@ static bool take_upstream_id(struct session *session, uint64_t id)
     return true;
 }
 
-/* The legs of a renewal are signed with the key that the session has (MS-SMB2 3.2.5.1.3). */
-static bool renewal_verifies(struct session *session, const struct smb2_message *message)
+/* Messages of a renewal are protected like all of the session, with the keys that it has (MS-SMB2
+ * 3.2.5.1.3). */
+static bool renewal_verifies(struct session *session, const struct smb2_message *message,
+                             bool encrypted)
 {
-    if (session->state != SESSION_RENEWING || message->header.encrypted ||
-        (message->header.flags & SMB2_FLAGS_SIGNED &&
+    if (!is_renewal(session) || message->header.encrypted ||
+        (!encrypted && message->header.flags & SMB2_FLAGS_SIGNED &&
          signer_verify(session->upstream_signer, message->at, message->size)))
         return true;
     link_refuse(session->link, END_UPSTREAM_SIGNATURE, EVENT_UPSTREAM_BAD_SIGNATURE, LEG_UPSTREAM,
@@ -269,8 +224,10 @@ void upstream_session_setup_response(struct link *link, struct pending *pending,
     struct session_setup_response body;
     uint32_t status = message->header.status;
     struct span bytes = {message->at, message->size};
+    bool encrypted = pending->upstream_encrypts;
     pending_remove(&link->pending, pending);
-    if (!session || session->step != STEP_UPSTREAM || !renewal_verifies(session, message))
+    if (!session || session->step != STEP_UPSTREAM ||
+        !renewal_verifies(session, message, encrypted))
         return;
     if (status != STATUS_SUCCESS && status != STATUS_MORE_PROCESSING_REQUIRED) {
         refused_by_file_server(session, status);
@@ -283,39 +240,41 @@ void upstream_session_setup_response(struct link *link, struct pending *pending,
         return;
     }
     if (status == STATUS_SUCCESS) {
-        check_final(session, message, &body);
+        upstream_final_check(session, message, &body);
         return;
     }
     session->step = STEP_KEEPER_LOGIN;
-    if (link->server.dialect == SMB_3_1_1 && session->state != SESSION_RENEWING &&
+    if (link->server.dialect == SMB_3_1_1 && !is_renewal(session) &&
         !preauth_add(&session->upstream_preauth, bytes))
         link_end(link, END_MEMORY);
     else if (!worker_step(session, body.token))
-        client_login_failed(session, STATUS_NO_LOGON_SERVERS);
+        upstream_login_failed(session, STATUS_NO_LOGON_SERVERS);
 }
 
 void upstream_login_done(struct session *session, const struct keeper_logged_in *reply)
 {
-    (void)reply;
     /* The keeper is content; but without the file server's signed SUCCESS there is no session. */
-    if (session->step != STEP_KEEPER_CONFIRM) {
-        refuse(session, EVENT_UPSTREAM_LOGIN_REFUSED, "success_missing", 0, STATUS_ACCESS_DENIED);
+    if (session->step != STEP_KEEPER_CONFIRM && session->step != STEP_KEEPER_KEY) {
+        upstream_login_refuse(session, EVENT_UPSTREAM_LOGIN_REFUSED, "success_missing", 0,
+                              STATUS_ACCESS_DENIED);
         return;
     }
-    if (session->state == SESSION_RENEWING) {
+    if (session->step == STEP_KEEPER_KEY && !upstream_final_key(session, &reply->key))
+        return;
+    renewal_take(session, reply);
+    if (session->renews_alone) {
+        renewal_done(session);
+    } else if (session->state == SESSION_RENEWING) {
         session->upstream_expired = false;
         client_login_renewed(session);
-        return;
+    } else {
+        session->validated = !validate_needed(session->link);
+        client_login_done(session);
     }
-    session->validated = !validate_needed(session->link);
-    client_login_done(session);
 }
 
 void upstream_login_refused(struct session *session, const struct keeper_refused *reply)
 {
-    const char *reason = reply->reason == KEEPER_REASON_REFUSAL ? refusal_name(reply->refusal)
-                                                                : keeper_reason_name(reply->reason);
-    refuse(session, EVENT_UPSTREAM_LOGIN_REFUSED, reason, 0,
-           reply->reason == KEEPER_REASON_INTERNAL ? STATUS_INSUFFICIENT_RESOURCES
-                                                   : STATUS_ACCESS_DENIED);
+    const struct refused refused = refused_upstream(reply);
+    upstream_login_refuse(session, refused.kind, refused.reason, 0, refused.status);
 }

@@ -17,8 +17,10 @@ static bool describe(const struct session *session, uint64_t client_id,
     entry->client_id = client_id;
     entry->upstream_id = session->upstream_id;
     entry->upstream = session->link->upstream_index;
-    int size = snprintf(entry->who, sizeof entry->who, "%s:%s\\%s",
-                        mechanism_name(identity->mechanism), identity->domain, identity->user);
+    int size = snprintf(entry->who, sizeof entry->who, "%s/%s:%s\\%s",
+                        mechanism_name(identity->mechanism), authority_name(identity->authority),
+                        identity->principal[0] ? "" : identity->domain,
+                        identity->principal[0] ? identity->principal : identity->user);
     return size > 0 && (size_t)size < sizeof entry->who;
 }
 

@@ -100,6 +100,20 @@ static void give_up(struct session *session, bool refused)
     finish(worker, attempt);
 }
 
+/* A keeper that is not there has no handles. */
+void worker_release(const struct session *session)
+{
+    uint8_t body[KEEPER_HANDLE_SIZE];
+    struct writer writer = writer_over(body, sizeof body);
+    struct keeper_release message;
+    memcpy(message.handle, session->renewal, sizeof message.handle);
+    keeper_release_write(&writer, &message);
+    if (!send_message(session->link->worker, KEEPER_RELEASE, &writer))
+        session->link->worker->events_lost++;
+    OPENSSL_cleanse(&message, sizeof message);
+    OPENSSL_cleanse(body, sizeof body);
+}
+
 void worker_forget(struct session *session)
 {
     give_up(session, false);
@@ -210,10 +224,14 @@ static void on_gone(void *context, bool malformed)
         struct attempt *attempt = CONTAINER_OF(entry, struct attempt, by_number);
         struct session *session = attempt->session;
         struct link *link = session->link;
+        bool upstream = attempt->upstream;
         finish(worker, attempt);
         report_event(EVENT_LOGIN_REFUSED, link, session, LEG_CLIENT, "keeper_unavailable",
                      "refused");
-        client_login_failed(session, STATUS_NO_LOGON_SERVERS);
+        if (upstream)
+            upstream_login_failed(session, STATUS_NO_LOGON_SERVERS);
+        else
+            client_login_failed(session, STATUS_NO_LOGON_SERVERS);
         link_settle(link);
     }
 }

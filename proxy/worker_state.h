@@ -65,6 +65,8 @@ MUST_USE bool worker_step(struct session *session, struct span token);
 void worker_forget(struct session *session);
 /* The same, of a login whose credential the file server refused: its account has to rest. */
 void worker_credential_refused(struct session *session);
+/* The session's renewal handle is given back. */
+void worker_release(const struct session *session);
 void worker_keeper_channel(struct worker *worker, int fd);
 
 /* ---- worker_directory.c ---- */
