@@ -2,6 +2,7 @@
 #include "crypto/legacy.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <unistd.h>
 
 #include <event2/event.h>
@@ -9,8 +10,9 @@
 #include "crypto/channel.h"
 #include "crypto/keeper_message.h"
 #include "crypto/keeper_worker.h"
+#include "crypto/kerberos_replay.h"
 
-enum { TICK_SECONDS = 5 };
+enum { TICK_SECONDS = 5, STOP_MS = 1000 };
 
 struct process {
     struct keeper keeper;
@@ -106,6 +108,16 @@ static void on_tick(evutil_socket_t fd, short what, void *context)
     keeper_workers_tick(keeper, keeper_now());
 }
 
+MUST_USE static bool begin_kerberos(struct keeper *keeper)
+{
+    void *memory = keeper->settings->replays;
+    if (!memory)
+        memory = keeper->replays_memory = calloc(1, replays_size());
+    keeper->replays = memory ? replays_init(memory) : NULL;
+    keeper->tickets = upstream_tickets_new();
+    return keeper->replays && keeper->tickets;
+}
+
 /* Takes over `control_fd` also when it fails. */
 MUST_USE static bool start(struct process *process, int control_fd)
 {
@@ -119,26 +131,29 @@ MUST_USE static bool start(struct process *process, int control_fd)
         return false;
     }
     process->control = channel_new(keeper->base, control_fd, &handler, process);
-    keeper->tickets = upstream_tickets_new();
     keeper->local = pool_new(keeper->base, settings->threads ? settings->threads : 1);
     keeper->remote =
         pool_new(keeper->base, settings->remote_threads ? settings->remote_threads : 1);
     process->tick = event_new(keeper->base, -1, EV_PERSIST, on_tick, keeper);
-    return process->control && keeper->tickets && keeper->local && keeper->remote &&
+    return begin_kerberos(keeper) && process->control && keeper->local && keeper->remote &&
            process->tick && event_add(process->tick, &interval) == 0 &&
            channel_send(process->control, CONTROL_READY, (struct span){NULL, 0}, -1);
 }
 
-/* In this order: what is in the pool holds on to workers and secrets. */
+/* In this order: what is in the pools holds on to workers and secrets. */
 static void finish(struct process *process)
 {
     struct keeper *keeper = &process->keeper;
     keeper_workers_end(keeper);
+    /* Nothing can be taken from a thread that waits for a KDC; whoever stops us does not wait. */
+    if (keeper->remote && !pool_stop(keeper->remote, STOP_MS))
+        _exit(process->status);
     pool_free(keeper->local);
     pool_free(keeper->remote);
     handles_free(&keeper->handles);
     back_offs_clear(&keeper->back_offs);
     upstream_tickets_free(keeper->tickets);
+    free(keeper->replays_memory);
     secrets_release(keeper->secrets);
     domain_free(keeper->domain);
     channel_free(process->control);

@@ -58,6 +58,10 @@ struct keeper_settings {
      * credentials file) or a SID "S-1-5-…"; at most IDENTITY_GROUPS_MAX. */
     const char *const *groups;
     size_t groups_count;
+    /* Memory for the tickets that clients have shown (replays_size() bytes,
+     * crypto/kerberos_replay.h), shared with whoever starts a keeper in the place of this one;
+     * NULL: the keeper's own, which ends with it. */
+    void *replays;
 };
 
 /*

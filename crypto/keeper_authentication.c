@@ -52,6 +52,7 @@ static void accept_step(struct authentication *authentication)
         .lookup_context = authentication,
         .domain = authentication->domain,
         .groups = authentication->groups,
+        .replays = authentication->replays,
     };
     if (!authentication->remote && acceptor_asks_domain(acceptor, token, &backend)) {
         result->elsewhere = true;
@@ -64,8 +65,10 @@ static void accept_step(struct authentication *authentication)
     }
     if (result->step != STEP_CONTINUE)
         authentication->identity = *acceptor_identity(acceptor);
-    if (result->step == STEP_DONE)
+    if (result->step == STEP_DONE) {
         acceptor_session_key(acceptor, &result->key);
+        authentication->evidence = acceptor_take_evidence(acceptor);
+    }
 }
 
 static void upstream_step(struct authentication *authentication)

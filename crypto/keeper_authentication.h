@@ -40,6 +40,7 @@ struct authentication {
     struct groups *groups;
     struct domain *domain;
     struct upstream_tickets *tickets;
+    struct replays *replays;
 
     bool remote; /* the step is taken in the remote pool */
     uint8_t *token;

@@ -5,6 +5,7 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <sys/eventfd.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <event2/event.h>
@@ -127,14 +128,34 @@ void pool_submit(struct pool *pool, struct pool_job *job)
     pthread_cond_signal(&pool->submitted);
 }
 
-void pool_free(struct pool *pool)
+static void tell_to_stop(struct pool *pool)
 {
-    if (!pool)
-        return;
     pthread_mutex_lock(&pool->lock);
     pool->stopping = true;
     pthread_mutex_unlock(&pool->lock);
     pthread_cond_broadcast(&pool->submitted);
+}
+
+bool pool_stop(struct pool *pool, unsigned milliseconds)
+{
+    struct timespec until;
+    tell_to_stop(pool);
+    /* Cannot fail: every Linux has this clock. */
+    (void)clock_gettime(CLOCK_REALTIME, &until);
+    uint64_t nanoseconds = (uint64_t)until.tv_nsec + (uint64_t)milliseconds * 1000000;
+    until.tv_sec += (time_t)(nanoseconds / 1000000000);
+    until.tv_nsec = (long)(nanoseconds % 1000000000);
+    while (pool->threads_count &&
+           pthread_timedjoin_np(pool->threads[pool->threads_count - 1], NULL, &until) == 0)
+        pool->threads_count--;
+    return pool->threads_count == 0;
+}
+
+void pool_free(struct pool *pool)
+{
+    if (!pool)
+        return;
+    tell_to_stop(pool);
     for (unsigned i = 0; i < pool->threads_count; i++)
         pthread_join(pool->threads[i], NULL);
     call_done(&pool->finished);

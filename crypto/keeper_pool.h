@@ -27,6 +27,10 @@ struct pool *pool_new(struct event_base *base, unsigned threads);
 
 void pool_submit(struct pool *pool, struct pool_job *job);
 
+/* Lets no further job begin, and waits for those that threads are at, but not longer than that;
+ * false when some are still at it, and then the pool cannot be freed. */
+MUST_USE bool pool_stop(struct pool *pool, unsigned milliseconds);
+
 /* Waits for the jobs that threads are at and calls `done` of every job, also of those whose work
  * was never begun. No job may be submitted any more. NULL is allowed. */
 void pool_free(struct pool *pool);

@@ -118,6 +118,7 @@ MUST_USE static bool begin_step(struct attempt *attempt, struct span token)
     attempt->authentication.groups = attempt->secrets->groups;
     attempt->authentication.domain = keeper->domain;
     attempt->authentication.tickets = keeper->tickets;
+    attempt->authentication.replays = keeper->replays;
     submit(attempt);
     return true;
 }

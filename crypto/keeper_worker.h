@@ -19,6 +19,8 @@ struct keeper {
     struct pool *remote;     /* for those that may wait for a KDC or a domain controller */
     struct secrets *secrets; /* the newest */
     struct upstream_tickets *tickets;
+    struct replays *replays;
+    void *replays_memory;  /* our own, when the settings have none */
     struct domain *domain; /* NULL: winbind is not used */
     uint64_t reloads;      /* how often they were replaced */
     struct handle_table handles;
