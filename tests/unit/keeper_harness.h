@@ -99,6 +99,7 @@ struct harness {
     struct played workers[WORKERS_MAX]; /* here, so that they outlive a test that fails */
     size_t workers_count;
     char credentials[64];
+    const struct keeper_settings *settings; /* NULL: those above */
 };
 
 static inline bool played_message(void *context, uint16_t type, struct span body, int fd)
@@ -207,14 +208,16 @@ static inline void make_credentials(struct harness *harness)
 /* Forks a keeper over the credentials file as it is; it may be one that does not start. */
 static inline void fork_keeper(struct harness *harness)
 {
-    const struct keeper_settings settings = {
+    struct keeper_settings settings = {
         .listeners = listeners,
         .listeners_count = sizeof listeners / sizeof listeners[0],
         .upstreams = upstreams,
         .upstreams_count = UPSTREAMS,
-        .credentials = harness->credentials,
         .threads = 2,
     };
+    if (harness->settings)
+        settings = *harness->settings;
+    settings.credentials = harness->credentials;
     int fds[2];
     assert_true(channel_pair(fds));
     (void)fflush(NULL);
@@ -276,15 +279,24 @@ static inline int keeper_status(struct harness *harness)
     return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
 }
 
-static inline int start_keeper(void **state)
+static inline int start_keeper_with(void **state, const struct keeper_settings *settings,
+                                    const char *text)
 {
     struct harness *harness = calloc(1, sizeof *harness);
     assert_non_null(harness);
+    harness->settings = settings;
     make_credentials(harness);
+    if (text)
+        write_credentials(harness, text);
     fork_keeper(harness);
     free(expect_letter(harness, &harness->control, CONTROL_READY));
     *state = harness;
     return 0;
+}
+
+static inline int start_keeper(void **state)
+{
+    return start_keeper_with(state, NULL, NULL);
 }
 
 /* A keeper that is still there must end by itself, and cleanly. */
@@ -303,6 +315,7 @@ static inline int stop_keeper(void **state)
     event_base_free(harness->base);
     unlink(harness->credentials);
     free(harness);
+    *state = NULL;
     return status;
 }
 

@@ -118,6 +118,14 @@ static inline krb5_creds user_ticket(const char *user, const char *password, con
     return creds;
 }
 
+static inline void free_ticket(krb5_creds *creds)
+{
+    krb5_context context;
+    assert_int_equal(krb5_init_context(&context), 0);
+    krb5_free_cred_contents(context, creds);
+    krb5_free_context(context);
+}
+
 /* The file server's side of one authentication. */
 struct acceptor_of_nas {
     gss_ctx_id_t context;

@@ -15,14 +15,11 @@ static int begin(void **state)
 {
     struct both *both = calloc(1, sizeof *both);
     enum refusal refusal;
-    krb5_context context;
     krb5_creds creds = user_ticket("alice@MIT.TEST", "Alice.Pw1", NAS_SERVICE);
     assert_non_null(both);
     both->initiator = kerberos_initiator_new(&creds, &refusal);
     assert_non_null(both->initiator);
-    assert_int_equal(krb5_init_context(&context), 0);
-    krb5_free_cred_contents(context, &creds);
-    krb5_free_context(context);
+    free_ticket(&creds);
     *state = both;
     return 0;
 }
