@@ -95,11 +95,7 @@ void credentials_each_group(const struct credentials *credentials,
  * with `error` filled and the old file untouched. `target` as in the file; an existing entry is
  * replaced by add. */
 enum credentials_kind { CREDENTIALS_USER, CREDENTIALS_MAPPED };
-MUST_USE bool credentials_add(const char *path, enum credentials_kind kind, const char *name,
-                              const char *target, const uint8_t nt_hash[NT_HASH_SIZE],
-                              unsigned owner, unsigned group, struct credentials_error *error);
-
-/* Many at once: all of them or, on any error, none. */
+/* Adds many at once: all of them or, on any error, none. */
 struct credentials_entry {
     enum credentials_kind kind;
     const char *name;

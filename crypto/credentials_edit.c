@@ -190,17 +190,6 @@ bool credentials_add_all(const char *path, const struct credentials_entry *entri
     return ok;
 }
 
-bool credentials_add(const char *path, enum credentials_kind kind, const char *name,
-                     const char *target, const uint8_t nt_hash[NT_HASH_SIZE], unsigned owner,
-                     unsigned group, struct credentials_error *error)
-{
-    struct credentials_entry entry = {.kind = kind, .name = name, .target = target};
-    memcpy(entry.nt_hash, nt_hash, sizeof entry.nt_hash);
-    bool ok = credentials_add_all(path, &entry, 1, owner, group, error);
-    OPENSSL_cleanse(&entry, sizeof entry);
-    return ok;
-}
-
 bool credentials_remove(const char *path, enum credentials_kind kind, const char *name,
                         struct credentials_error *error)
 {

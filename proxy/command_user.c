@@ -20,6 +20,8 @@ struct request {
     const char *domain;
     bool mapped;
     const char *target; /* add --mapped ACCOUNT */
+    bool kerberos;      /* add --kerberos */
+    const char *keytab; /* add --keytab FILE */
     const char *operand;
 };
 
@@ -40,32 +42,41 @@ static bool full_name(const struct request *request, char *name, size_t size)
     return (length >= 0 && (size_t)length < size) || complain("NAME", "the name is too long");
 }
 
-static bool read_hash(const char *account, uint8_t nt_hash[NT_HASH_SIZE])
+/* Fills in what the account proves itself with; `password` is where the entry borrows it from. */
+static bool read_key(const struct request *request, struct credentials_entry *entry,
+                     char password[PASSWORD_MAX + 1])
 {
-    char password[PASSWORD_MAX + 1];
+    const char *account = request->mapped ? request->target : entry->name;
     const char *why = NULL;
-    bool ok = password_read(STDIN_FILENO, account, password, &why);
-    if (ok && !nt_hash_of_password(password, nt_hash)) {
-        why = "the password is not valid UTF-8, or OpenSSL's legacy provider (MD4) is missing";
-        ok = false;
-    }
-    OPENSSL_cleanse(password, sizeof password);
-    return ok || complain(account, why);
+    entry->key = request->keytab     ? ACCOUNT_KEYTAB
+                 : request->kerberos ? ACCOUNT_PASSWORD
+                                     : ACCOUNT_NT_HASH;
+    entry->secret = request->keytab ? request->keytab : password;
+    if (request->keytab)
+        return true;
+    if (!password_read(STDIN_FILENO, account, password, &why))
+        return complain(account, why);
+    return request->kerberos || nt_hash_of_password(password, entry->nt_hash) ||
+           complain(account, "the password is not valid UTF-8, or OpenSSL's legacy provider (MD4) "
+                             "is missing");
 }
 
 static bool user_add(const struct request *request, const struct user_file *file)
 {
-    char name[2 * IDENTITY_NAME_MAX];
-    uint8_t nt_hash[NT_HASH_SIZE];
+    char name[2 * IDENTITY_NAME_MAX], password[PASSWORD_MAX + 1];
     struct credentials_error error;
-    enum credentials_kind kind = request->mapped ? CREDENTIALS_MAPPED : CREDENTIALS_USER;
+    struct credentials_entry entry = {
+        .kind = request->mapped ? CREDENTIALS_MAPPED : CREDENTIALS_USER,
+        .name = name,
+        .target = request->target,
+    };
     if (!full_name(request, name, sizeof name))
         return false;
-    bool ok = read_hash(request->mapped ? request->target : name, nt_hash);
-    if (ok && !credentials_add(file->path, kind, name, request->target, nt_hash, file->owner,
-                               file->group, &error))
+    bool ok = read_key(request, &entry, password);
+    if (ok && !credentials_add_all(file->path, &entry, 1, file->owner, file->group, &error))
         ok = complain_at(file->path, error.line, error.text);
-    OPENSSL_cleanse(nt_hash, sizeof nt_hash);
+    OPENSSL_cleanse(password, sizeof password);
+    OPENSSL_cleanse(&entry, sizeof entry);
     if (ok)
         printf("%s: %s is in the file now\n", file->path, name);
     return ok;
@@ -129,6 +140,8 @@ enum {
     OPTION_FILE = 'f',
     OPTION_DOMAIN = 'd',
     OPTION_MAPPED = 'm',
+    OPTION_KERBEROS = 'k',
+    OPTION_KEYTAB = 't',
     OPTION_HELP = 'h'
 };
 #define FILE_OPTIONS                                                                               \
@@ -141,6 +154,8 @@ enum {
 static const struct option add_options[] = {FILE_OPTIONS,
                                             {"domain", required_argument, NULL, OPTION_DOMAIN},
                                             {"mapped", required_argument, NULL, OPTION_MAPPED},
+                                            {"kerberos", no_argument, NULL, OPTION_KERBEROS},
+                                            {"keytab", required_argument, NULL, OPTION_KEYTAB},
                                             {0}};
 static const struct option remove_options[] = {FILE_OPTIONS,
                                                {"domain", required_argument, NULL, OPTION_DOMAIN},
@@ -158,6 +173,7 @@ static const struct subcommand {
     {"add", add_options, 1, 1, user_add,
      "usage: countersign user add [--config FILE | --file FILE] [--domain D] NAME\n"
      "       countersign user add [...] --mapped [DOMAIN\\]ACCOUNT NAME|'*'\n"
+     "       countersign user add [...] --mapped ACCOUNT@REALM --kerberos|--keytab FILE NAME|'*'\n"
      "\n"
      "Adds a local user, or gives one a new password. With --mapped, sends the user NAME (or, "
      "with\n"
@@ -165,7 +181,13 @@ static const struct subcommand {
      "password\n"
      "is asked for. The password is asked for at a terminal, else read as one line of standard\n"
      "input; only its NT hash is stored, which is as good as the password to whoever reads it.\n"
-     "\n" FILE_HELP DOMAIN_HELP},
+     "\n"
+     "A mapped account logs in by NTLM, unless --kerberos or --keytab says otherwise: with\n"
+     "--kerberos its password itself is stored, with --keytab only the name of the keytab that\n"
+     "has its key.\n"
+     "\n" FILE_HELP DOMAIN_HELP
+     "  --kerberos      the mapped account logs in by Kerberos, with the password asked for\n"
+     "  --keytab FILE   … with the key in this keytab, which the keeper reads at each login\n"},
     {"remove", remove_options, 1, 1, user_remove,
      "usage: countersign user remove [--config FILE | --file FILE] [--domain D] [--mapped] NAME\n"
      "\n"
@@ -203,6 +225,8 @@ static bool take_option(int option, struct request *request)
         request->mapped = true;
         request->target = optarg;
         return true;
+    case OPTION_KERBEROS: request->kerberos = true; return request->keytab == NULL;
+    case OPTION_KEYTAB: request->keytab = optarg; return !request->kerberos;
     default: return false;
     }
 }
@@ -229,6 +253,8 @@ static int run_subcommand(const struct subcommand *subcommand, int argc, char **
     }
     int operands = argc - optind;
     if (operands < subcommand->operands_min || operands > subcommand->operands_max)
+        return usage(subcommand);
+    if ((request.kerberos || request.keytab) && !request.mapped)
         return usage(subcommand);
     request.operand = operands ? argv[optind] : NULL;
     bool ok = user_file_find("user", request.config, request.file, &file) &&

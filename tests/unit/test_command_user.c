@@ -134,6 +134,40 @@ static void test_add_list_remove(void **state)
     place_clear(&place);
 }
 
+/* With Kerberos the password itself is kept, or only where its key is. */
+static void test_add_mapped_by_kerberos(void **state)
+{
+    (void)state;
+    struct place_for_test place = place_make();
+    const char *file = place.path;
+    check(run("Pass:word\n", "add", "--file", file, "--mapped", "svc@CORP.COM", "--kerberos",
+              "alice", NULL),
+          COMMAND_OK, "alice", "");
+    check(run("", "add", "--file", file, "--mapped", "svc@CORP.COM", "--keytab", "/etc/svc.keytab",
+              "*", NULL),
+          COMMAND_OK, "*", "");
+    check_file(file, "mapped:alice:svc@CORP.COM:password=Pass:word\n"
+                     "mapped:*:svc@CORP.COM:keytab=/etc/svc.keytab\n");
+    check(run("", "list", "--file", file, NULL), COMMAND_OK,
+          "mapped\talice\tsvc@CORP.COM\nmapped\t*\tsvc@CORP.COM\n", "");
+    check(run("Password\n", "add", "--file", file, "--mapped", "svc@CORP.COM", "alice", NULL),
+          COMMAND_OK, "alice", "");
+    check_file(file, "mapped:alice:svc@CORP.COM:" PASSWORD_HASH "\n"
+                     "mapped:*:svc@CORP.COM:keytab=/etc/svc.keytab\n");
+    check(run("Password\n", "add", "--file", file, "--mapped", "CORP\\svc", "--kerberos", "alice",
+              NULL),
+          COMMAND_FAILED, "", "ACCOUNT@REALM");
+    check(run("", "add", "--file", file, "--mapped", "svc@CORP.COM", "--keytab", "svc.keytab",
+              "alice", NULL),
+          COMMAND_FAILED, "", "path from the root");
+    check(run("Password\n", "add", "--file", file, "--kerberos", "alice", NULL), COMMAND_USAGE, "",
+          "usage");
+    check(run("Password\n", "add", "--file", file, "--mapped", "svc@CORP.COM", "--kerberos",
+              "--keytab", "/k", "alice", NULL),
+          COMMAND_USAGE, "", "usage");
+    place_clear(&place);
+}
+
 static void test_passwords_that_are_refused(void **state)
 {
     (void)state;
@@ -350,6 +384,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_add_list_remove),
+        cmocka_unit_test(test_add_mapped_by_kerberos),
         cmocka_unit_test(test_passwords_that_are_refused),
         cmocka_unit_test(test_usage),
         cmocka_unit_test(test_help),

@@ -20,10 +20,20 @@ static const char before[] = "# our users\n"
                              "user:CORP\\alice:" HASH_2 "\n"
                              "# end";
 
+/* An entry with an NT hash. */
+static bool add_hash(const char *path, enum credentials_kind kind, const char *name,
+                     const char *target, const uint8_t hash[NT_HASH_SIZE], unsigned owner,
+                     unsigned group, struct credentials_error *error)
+{
+    struct credentials_entry entry = {.kind = kind, .name = name, .target = target};
+    memcpy(entry.nt_hash, hash, NT_HASH_SIZE);
+    return credentials_add_all(path, &entry, 1, owner, group, error);
+}
+
 static void add(const char *path, enum credentials_kind kind, const char *name, const char *target)
 {
     struct credentials_error error;
-    if (!credentials_add(path, kind, name, target, hash_a, geteuid(), getegid(), &error))
+    if (!add_hash(path, kind, name, target, hash_a, geteuid(), getegid(), &error))
         fail_msg("%s", error.text);
 }
 
@@ -31,7 +41,7 @@ static void check_add_fails(const char *path, enum credentials_kind kind, const 
                             const char *target, unsigned owner, const char *part)
 {
     struct credentials_error error;
-    assert_false(credentials_add(path, kind, name, target, hash_a, owner, getegid(), &error));
+    assert_false(add_hash(path, kind, name, target, hash_a, owner, getegid(), &error));
     if (!strstr(error.text, part))
         fail_msg("\"%s\" does not say \"%s\"", error.text, part);
 }
@@ -72,12 +82,12 @@ static void test_root_gives_a_new_file_to_its_owner(void **state)
     struct place_for_test place = place_make();
     struct credentials_error error;
     unsigned owner = geteuid() ? geteuid() : 12345;
-    assert_true(credentials_add(place.path, CREDENTIALS_USER, "alice", NULL, hash_a, owner,
-                                getegid(), &error));
+    assert_true(
+        add_hash(place.path, CREDENTIALS_USER, "alice", NULL, hash_a, owner, getegid(), &error));
     check_mode(place.path, owner);
     /* The owner stays, whoever edits. */
-    assert_true(credentials_add(place.path, CREDENTIALS_USER, "bob", NULL, hash_a, owner, getegid(),
-                                &error));
+    assert_true(
+        add_hash(place.path, CREDENTIALS_USER, "bob", NULL, hash_a, owner, getegid(), &error));
     check_mode(place.path, owner);
     assert_true(credentials_remove(place.path, CREDENTIALS_USER, "bob", &error));
     check_mode(place.path, owner);
@@ -167,8 +177,8 @@ static void test_a_broken_file_is_not_edited(void **state)
     struct credentials_error error;
     static const char broken[] = "user:alice:" HASH_1 "\nnonsense\n";
     text_write(place.path, broken, 0600);
-    assert_false(credentials_add(place.path, CREDENTIALS_USER, "bob", NULL, hash_a, geteuid(),
-                                 getegid(), &error));
+    assert_false(
+        add_hash(place.path, CREDENTIALS_USER, "bob", NULL, hash_a, geteuid(), getegid(), &error));
     assert_int_equal(error.line, 2);
     assert_false(credentials_remove(place.path, CREDENTIALS_USER, "alice", &error));
     assert_int_equal(error.line, 2);
@@ -257,8 +267,7 @@ static void add_twenty(const char *path, char letter)
     struct credentials_error error;
     for (int i = 0; i < 20; i++) {
         char name[8] = {letter, (char)('a' + i), '\0'};
-        if (!credentials_add(path, CREDENTIALS_USER, name, NULL, hash_a, geteuid(), getegid(),
-                             &error))
+        if (!add_hash(path, CREDENTIALS_USER, name, NULL, hash_a, geteuid(), getegid(), &error))
             _exit(1);
     }
     _exit(0);
