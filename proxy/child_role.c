@@ -9,6 +9,7 @@
 
 #include "policy/audit.h"
 #include "proxy/recorder.h"
+#include "proxy/settings.h"
 
 static int by_number(const void *left, const void *right)
 {
@@ -153,6 +154,9 @@ int child_role_run(enum peer_role role, unsigned index, const struct child_plan 
     }
     if (role == PEER_RECORDER) {
         prepare_log(plan);
+    }
+    if (role != PEER_KEEPER) {
+        settings_drop_shared(plan->keeper);
     }
     if (role == PEER_KEEPER && !set_environment(plan->config)) {
         fprintf(stderr, "countersign: keeper: cannot set its environment: %s\n", strerror(errno));
