@@ -138,7 +138,8 @@ static enum refusal accept_ticket(struct kerberos_accept *accept, krb5_context c
     if (refusal == REFUSAL_NONE)
         refusal = take_key(accept, policy);
     if (refusal == REFUSAL_NONE)
-        refusal = kerberos_identity_prove(client, identity, &accept->sids);
+        refusal = kerberos_identity_prove(context, ticket->ticket->enc_part2, client, identity,
+                                          &accept->sids);
     (void)gss_release_name(&minor, &client);
     if (refusal == REFUSAL_NONE)
         refusal = check_replay(context, token, backend->replays);

@@ -56,23 +56,45 @@ static enum refusal take_pac(struct span logon_info, struct identity *identity, 
     return REFUSAL_NONE;
 }
 
-/* The PAC as libkrb5 verified it with the ticket's key. MIT's own KDCs leave this part out. */
-enum refusal kerberos_identity_prove(gss_name_t client, struct identity *identity,
-                                     struct sids *sids)
+static bool has_pac(krb5_context context, const krb5_enc_tkt_part *part)
 {
-    static const char attribute[] = "urn:mspac:logon-info";
-    gss_buffer_desc name = {sizeof attribute - 1, (void *)(uintptr_t)attribute};
-    gss_buffer_desc value = GSS_C_EMPTY_BUFFER, shown = GSS_C_EMPTY_BUFFER;
+    krb5_authdata **found = NULL;
+    bool there = krb5_find_authdata(context, part->authorization_data, NULL,
+                                    KRB5_AUTHDATA_WIN2K_PAC, &found) != 0 ||
+                 found;
+    krb5_free_authdata(context, found);
+    return there;
+}
+
+/* A part of the PAC, of which GSSAPI shows nothing when its signature is wrong. Not there: an empty
+ * `value`. The caller releases `value`. */
+static bool verified_part(gss_name_t client, const char *attribute, gss_buffer_t value)
+{
+    gss_buffer_desc name = {strlen(attribute), (void *)(uintptr_t)attribute};
+    gss_buffer_desc shown = GSS_C_EMPTY_BUFFER;
     OM_uint32 minor;
     int authenticated = 0, complete = 0, more = -1;
-    *sids = (struct sids){0};
+    *value = (gss_buffer_desc)GSS_C_EMPTY_BUFFER;
     OM_uint32 major = gss_get_name_attribute(&minor, client, &name, &authenticated, &complete,
-                                             &value, &shown, &more);
-    enum refusal refusal = major == GSS_S_UNAVAILABLE ? REFUSAL_NONE : REFUSAL_KERBEROS;
-    if (major == GSS_S_COMPLETE && authenticated)
-        refusal = take_pac((struct span){value.value, value.length}, identity, sids);
-    (void)gss_release_buffer(&minor, &value);
+                                             value, &shown, &more);
     (void)gss_release_buffer(&minor, &shown);
+    return major == GSS_S_COMPLETE && authenticated;
+}
+
+enum refusal kerberos_identity_prove(krb5_context context, const krb5_enc_tkt_part *part,
+                                     gss_name_t client, struct identity *identity,
+                                     struct sids *sids)
+{
+    gss_buffer_desc whole = GSS_C_EMPTY_BUFFER, logon_info = GSS_C_EMPTY_BUFFER;
+    enum refusal refusal = REFUSAL_NONE;
+    OM_uint32 minor;
+    *sids = (struct sids){0};
+    if (verified_part(client, "urn:mspac:logon-info", &logon_info))
+        refusal = take_pac((struct span){logon_info.value, logon_info.length}, identity, sids);
+    else if (has_pac(context, part) && !verified_part(client, "urn:mspac:", &whole))
+        refusal = REFUSAL_KERBEROS;
+    (void)gss_release_buffer(&minor, &logon_info);
+    (void)gss_release_buffer(&minor, &whole);
     if (refusal == REFUSAL_NONE)
         identity->authority = AUTHORITY_KERBEROS;
     return refusal;

@@ -17,10 +17,12 @@ MUST_USE bool kerberos_identity_claim(krb5_context context, const krb5_enc_tkt_p
 
 /*
  * The rest, once GSSAPI has accepted the client: authority, and from the PAC the domain and who is
- * meant by it. `sids` is empty when the ticket has no such PAC; the caller calls sids_free(). A PAC
- * that is there must be verified and whole: else REFUSAL_KERBEROS.
+ * meant by it. `sids` is empty when the ticket has no PAC, or one without that part, as MIT's own
+ * KDCs make them; the caller calls sids_free(). A PAC that is there must be verified and whole:
+ * else REFUSAL_KERBEROS.
  */
-MUST_USE enum refusal kerberos_identity_prove(gss_name_t client, struct identity *identity,
+MUST_USE enum refusal kerberos_identity_prove(krb5_context context, const krb5_enc_tkt_part *part,
+                                              gss_name_t client, struct identity *identity,
                                               struct sids *sids);
 
 #endif

@@ -127,6 +127,7 @@ struct ticket_wish {
     krb5_flags flags;
     krb5_data pac_logon; /* the PAC's LOGON_INFO; none when empty */
     bool pac_forged;     /* … signed with another key */
+    bool pac_bare;       /* … without LOGON_INFO */
     const char *target;  /* client target (authorization data 144) */
 };
 
@@ -138,7 +139,8 @@ static inline void add_pac(const struct ticket_wish *wish, krb5_enc_tkt_part *pa
     krb5_data data;
     make_key("krbtgt", 1, ENCTYPE_AES256_CTS_HMAC_SHA1_96, &other);
     must_krb5(krb5_pac_init(realm, &pac));
-    must_krb5(krb5_pac_add_buffer(realm, pac, KRB5_PAC_LOGON_INFO, &wish->pac_logon));
+    if (!wish->pac_bare)
+        must_krb5(krb5_pac_add_buffer(realm, pac, KRB5_PAC_LOGON_INFO, &wish->pac_logon));
     must_krb5(krb5_pac_sign(realm, pac, part->times.authtime, part->client,
                             wish->pac_forged ? &other : key, &other, &data));
     krb5_authdata pac_data = {.ad_type = KRB5_AUTHDATA_WIN2K_PAC,

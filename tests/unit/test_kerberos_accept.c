@@ -1,5 +1,7 @@
 /* Tickets that are taken, and each kind that is not. */
 #include "tests/unit/kerberos_attempt.h"
+#include "tests/unit/ntlm_peer.h"
+#include "tests/unit/pac_vectors.h"
 
 #define AES256      ENCTYPE_AES256_CTS_HMAC_SHA1_96
 #define AES128      ENCTYPE_AES128_CTS_HMAC_SHA1_96
@@ -335,6 +337,34 @@ static void odd_clients(void **state)
     expect_ticket(&policy, &(struct ticket_wish){.client = "\xff@" REALM}, REFUSAL_MALFORMED);
 }
 
+/* The domain's name comes from the PAC, which has to be the KDC's. */
+static void with_a_pac(void **state)
+{
+    (void)state;
+    const struct accept_policy policy = kerberos_policy();
+    static const struct bare_peer peer = {.mutual = true};
+    static struct identity identity;
+    uint8_t bytes[2048];
+    struct ticket_wish wish = {.pac_logon = {.data = (char *)bytes}};
+    wish.pac_logon.length = (unsigned)pac_build(PAC_OF_ALICE, bytes, sizeof bytes);
+    expect_refusal(verdict_by(&policy, &wish, &peer, &identity), REFUSAL_NONE);
+    assert_string_equal(identity.user, "alice");
+    assert_string_equal(identity.domain, "CORP");
+    assert_string_equal(identity.principal, ALICE_PRINC);
+    wish.pac_forged = true;
+    expect_refusal(verdict_by(&policy, &wish, &peer, &identity), REFUSAL_KERBEROS);
+    wish.pac_forged = false;
+    wish.pac_logon.length -= 16;
+    expect_refusal(verdict_by(&policy, &wish, &peer, &identity), REFUSAL_KERBEROS);
+    wish.pac_logon.length = (unsigned)pac_build(PAC_OF_BOB, bytes, sizeof bytes);
+    expect_refusal(verdict_by(&policy, &wish, &peer, &identity), REFUSAL_NONE);
+    assert_string_equal(identity.domain, REALM);
+    wish.pac_bare = true;
+    expect_refusal(verdict_by(&policy, &wish, &peer, &identity), REFUSAL_NONE);
+    wish.pac_forged = true;
+    expect_refusal(verdict_by(&policy, &wish, &peer, &identity), REFUSAL_KERBEROS);
+}
+
 /* A good token, cut at every length, with every byte changed, and with one more. */
 static void broken_tokens(void **state)
 {
@@ -377,6 +407,7 @@ int main(void)
         cmocka_unit_test_setup(what_clients_say, kerberos_fresh),
         cmocka_unit_test_setup(anonymous, kerberos_fresh),
         cmocka_unit_test_setup(odd_clients, kerberos_fresh),
+        cmocka_unit_test_setup(with_a_pac, kerberos_fresh),
         cmocka_unit_test_setup(broken_tokens, kerberos_fresh),
     };
     return cmocka_run_group_tests(tests, kerberos_setup, kerberos_teardown);
