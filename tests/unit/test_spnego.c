@@ -95,6 +95,56 @@ static void der_round_trip(void **state)
     assert_false(writer_done(&writer));
 }
 
+static void der_numbers(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *hex;
+        bool good;
+        int64_t number;
+    } cases[] = {
+        {"05", true, 5},
+        {"00", true, 0},
+        {"ff", true, -1},
+        {"0080", true, 128},
+        {"ff7b", true, -133},
+        {"7fffffff", true, INT32_MAX},
+        {"00ffffffff", true, UINT32_MAX},
+        {"80000000", true, INT32_MIN},
+        {"", false, 0},
+        {"000000000000", false, 0},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        uint8_t room[1024];
+        int64_t number = 0;
+        assert_int_equal(der_number(hex_span(cases[i].hex, room), &number), cases[i].good);
+        assert_true(number == cases[i].number);
+    }
+}
+
+/* A field is one element within a tag: another tag, another element or one more is not it. */
+static void der_fields(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *hex;
+        bool good;
+    } cases[] = {
+        {"a103020105", true},      {"a103020105ff", true},
+        {"a003020105", false},     {"a103040105", false},
+        {"a1060201050201", false}, {"a106020105020105", false},
+        {"a100", false},           {"a1", false},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        uint8_t room[1024];
+        struct span content;
+        struct reader reader = reader_over_span(hex_span(cases[i].hex, room));
+        const uint8_t *before = reader.at;
+        assert_int_equal(der_field(&reader, DER_CONTEXT_1, DER_INTEGER, &content), cases[i].good);
+        assert_int_equal(reader.at == before, !cases[i].good);
+    }
+}
+
 /* What smbclient and Windows send first; and our own first token is the same as theirs. */
 static void first_tokens(void **state)
 {
@@ -290,6 +340,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(der_lengths),
         cmocka_unit_test(der_round_trip),
+        cmocka_unit_test(der_numbers),
+        cmocka_unit_test(der_fields),
         cmocka_unit_test(first_tokens),
         cmocka_unit_test(responses),
         cmocka_unit_test(hint),
