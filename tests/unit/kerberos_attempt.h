@@ -8,11 +8,13 @@
 
 #include "crypto/accept.h"
 #include "crypto/evidence.h"
+#include "crypto/groups.h"
 #include "crypto/kerberos_replay.h"
 #include "crypto/spnego.h"
 
 static const char *const kerberos_names[] = {"files.example.com", "files"};
 static struct replays *replay_table;
+static struct groups *kerberos_groups; /* NULL: none are named */
 
 static inline int kerberos_setup(void **state)
 {
@@ -58,7 +60,8 @@ static inline enum nt_hash_found nobody(void *context, const char *user, const c
 
 static inline struct accept_backend kerberos_backend(void)
 {
-    return (struct accept_backend){.lookup = nobody, .replays = replay_table};
+    return (struct accept_backend){
+        .lookup = nobody, .groups = kerberos_groups, .replays = replay_table};
 }
 
 /* One step with a copy of exactly the token's size. `reply` has room for TOKEN_MAX bytes. */

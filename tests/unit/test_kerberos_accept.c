@@ -365,6 +365,33 @@ static void with_a_pac(void **state)
     expect_refusal(verdict_by(&policy, &wish, &peer, &identity), REFUSAL_KERBEROS);
 }
 
+/* Groups that the configuration names by SID, found in the PAC; no winbind is asked. */
+static void groups_of_the_pac(void **state)
+{
+    (void)state;
+    const struct accept_policy policy = kerberos_policy();
+    static const struct bare_peer peer = {.mutual = true};
+    static const char *const names[] = {"S-1-5-21-1111-2222-3333-1200",
+                                        "S-1-5-21-1111-2222-3333-1201", "S-1-5-21-4-5-6-1400",
+                                        "S-1-5-21-1111-2222-3333-1103"};
+    static const bool member[] = {true, false, true, true};
+    static struct identity identity;
+    uint8_t bytes[2048];
+    struct ticket_wish wish = {.pac_logon = {.data = (char *)bytes}};
+    wish.pac_logon.length = (unsigned)pac_build(PAC_OF_ALICE, bytes, sizeof bytes);
+    kerberos_groups = groups_new(names, 4, NULL, NULL);
+    assert_non_null(kerberos_groups);
+    expect_refusal(verdict_by(&policy, &wish, &peer, &identity), REFUSAL_NONE);
+    for (unsigned i = 0; i < 4; i++)
+        assert_int_equal(identity_in_group(&identity, i), member[i]);
+    wish.pac_logon.length = 0;
+    expect_refusal(verdict_by(&policy, &wish, &peer, &identity), REFUSAL_NONE);
+    for (unsigned i = 0; i < 4; i++)
+        assert_false(identity_in_group(&identity, i));
+    groups_free(kerberos_groups);
+    kerberos_groups = NULL;
+}
+
 /* A good token, cut at every length, with every byte changed, and with one more. */
 static void broken_tokens(void **state)
 {
@@ -408,6 +435,7 @@ int main(void)
         cmocka_unit_test_setup(anonymous, kerberos_fresh),
         cmocka_unit_test_setup(odd_clients, kerberos_fresh),
         cmocka_unit_test_setup(with_a_pac, kerberos_fresh),
+        cmocka_unit_test_setup(groups_of_the_pac, kerberos_fresh),
         cmocka_unit_test_setup(broken_tokens, kerberos_fresh),
     };
     return cmocka_run_group_tests(tests, kerberos_setup, kerberos_teardown);
