@@ -392,6 +392,43 @@ static void groups_of_the_pac(void **state)
     kerberos_groups = NULL;
 }
 
+/* GSSAPI knows more mechanisms than we take, and whatever else is installed. */
+static void other_mechanisms(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *oid;
+        size_t size;
+        enum refusal refusal;
+    } cases[] = {
+        {"\x2a\x86\x48\x86\xf7\x12\x01\x02\x02", 9, REFUSAL_NONE},
+        {"\x2a\x86\x48\x82\xf7\x12\x01\x02\x02", 9, REFUSAL_NONE},           /* Windows 2000's */
+        {"\x2b\x05\x01\x05\x02", 5, REFUSAL_MALFORMED},                      /* before RFC 1964 */
+        {"\x2b\x06\x01\x05\x02\x05", 6, REFUSAL_MALFORMED},                  /* IAKERB */
+        {"\x2b\x06\x01\x04\x01\x82\x37\x02\x02\x0a", 10, REFUSAL_MALFORMED}, /* NTLMSSP */
+        {"\x2b\x06\x01\x05\x05\x02", 6, REFUSAL_MALFORMED},                  /* SPNEGO in itself */
+    };
+    const struct accept_policy policy = kerberos_policy();
+    static const struct bare_peer peer = {.mutual = true};
+    static const struct ticket_wish wish = {0};
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        uint8_t token[PEER_TOKEN_MAX], framed[PEER_TOKEN_MAX];
+        krb5_creds creds = make_ticket(&wish);
+        struct span frame, oid;
+        struct reader reader =
+            reader_over_span(bare_peer_token(&peer, &creds, token, sizeof token));
+        assert_true(der_expect(&reader, DER_APPLICATION_0, &frame));
+        reader = reader_over_span(frame);
+        assert_true(der_expect(&reader, DER_OID, &oid));
+        struct writer writer = writer_over(framed, sizeof framed);
+        der_write_head(&writer, DER_APPLICATION_0, der_size(cases[i].size) + reader_left(&reader));
+        der_write(&writer, DER_OID, (struct span){(const uint8_t *)cases[i].oid, cases[i].size});
+        write_span(&writer, reader_rest(&reader));
+        expect_refusal(verdict_on(&policy, writer_span(&writer), NULL), cases[i].refusal);
+        krb5_free_cred_contents(realm, &creds);
+    }
+}
+
 /* A good token, cut at every length, with every byte changed, and with one more. */
 static void broken_tokens(void **state)
 {
@@ -436,6 +473,7 @@ int main(void)
         cmocka_unit_test_setup(odd_clients, kerberos_fresh),
         cmocka_unit_test_setup(with_a_pac, kerberos_fresh),
         cmocka_unit_test_setup(groups_of_the_pac, kerberos_fresh),
+        cmocka_unit_test_setup(other_mechanisms, kerberos_fresh),
         cmocka_unit_test_setup(broken_tokens, kerberos_fresh),
     };
     return cmocka_run_group_tests(tests, kerberos_setup, kerberos_teardown);
