@@ -3,9 +3,11 @@
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/resource.h>
 #include <unistd.h>
 
+#include "crypto/kerberos_replay.h"
 #include "proxy/keytab_check.h"
 #include "proxy/settings.h"
 
@@ -117,6 +119,29 @@ static void make_room(const struct config *config, unsigned workers)
             (unsigned long long)limit.rlim_max, (unsigned long long)needed);
 }
 
+/* A ticket that one keeper has accepted is not accepted by the next, should the first one crash.
+ * What is never touched of it takes no memory. */
+static bool map_replays(struct keeper_settings *keeper)
+{
+    void *memory = mmap(NULL, replays_size(), PROT_READ | PROT_WRITE,
+                        MAP_SHARED | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (memory == MAP_FAILED) {
+        return false;
+    }
+    keeper->replays = memory;
+    return true;
+}
+
+bool child_plan_forget_replays(const struct child_plan *plan)
+{
+    void *memory = plan->keeper != NULL ? plan->keeper->replays : NULL;
+    if (memory == NULL) {
+        return true;
+    }
+    plan->keeper->replays = NULL;
+    return munmap(memory, replays_size()) == 0;
+}
+
 bool child_plan_make(const struct config *config, const struct upstream_address *upstreams,
                      struct child_plan *plan)
 {
@@ -130,7 +155,7 @@ bool child_plan_make(const struct config *config, const struct upstream_address 
         return false;
     }
     plan->keeper = settings_for_keeper(config);
-    if (plan->keeper == NULL) {
+    if (plan->keeper == NULL || !map_replays(plan->keeper)) {
         fprintf(stderr, "countersign: out of memory\n");
         return false;
     }
@@ -144,6 +169,9 @@ bool child_plan_make(const struct config *config, const struct upstream_address 
 void child_plan_free(struct child_plan *plan)
 {
     listen_sockets_close(&plan->sockets);
+    if (!child_plan_forget_replays(plan)) {
+        fprintf(stderr, "countersign: cannot unmap the replay table: %s\n", strerror(errno));
+    }
     settings_free(plan->keeper);
     plan->keeper = NULL;
 }

@@ -13,7 +13,7 @@
 struct child_plan {
     const struct config *config;              /* borrowed */
     const struct upstream_address *upstreams; /* borrowed */
-    struct keeper_settings *keeper;
+    struct keeper_settings *keeper; /* its `replays` is mapped, and outlives each keeper */
     struct listen_sockets sockets;
     unsigned workers;
     bool change_users; /* started as root; otherwise the users below are not set */
@@ -30,5 +30,8 @@ struct child_plan {
 MUST_USE bool child_plan_make(const struct config *config, const struct upstream_address *upstreams,
                               struct child_plan *plan);
 void child_plan_free(struct child_plan *plan);
+
+/* In a child that is no keeper: unmaps what keepers leave to each other. */
+MUST_USE bool child_plan_forget_replays(const struct child_plan *plan);
 
 #endif

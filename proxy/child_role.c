@@ -9,7 +9,6 @@
 
 #include "policy/audit.h"
 #include "proxy/recorder.h"
-#include "proxy/settings.h"
 
 static int by_number(const void *left, const void *right)
 {
@@ -155,11 +154,11 @@ int child_role_run(enum peer_role role, unsigned index, const struct child_plan 
     if (role == PEER_RECORDER) {
         prepare_log(plan);
     }
-    if (role != PEER_KEEPER) {
-        settings_drop_shared(plan->keeper);
-    }
-    if (role == PEER_KEEPER && !set_environment(plan->config)) {
-        fprintf(stderr, "countersign: keeper: cannot set its environment: %s\n", strerror(errno));
+    bool made_own =
+        role == PEER_KEEPER ? set_environment(plan->config) : child_plan_forget_replays(plan);
+    if (!made_own) {
+        fprintf(stderr, "countersign: %s: cannot leave what it inherited: %s\n", process_name(role),
+                strerror(errno));
         return EXIT_FAILURE;
     }
     if (!confine(role, plan, parent)) {

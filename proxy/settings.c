@@ -3,9 +3,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 
-#include "crypto/kerberos_replay.h"
 #include "proxy/smb2.h"
 
 _Static_assert((int)CONFIG_HMAC_SHA256 == (int)SIGNING_HMAC_SHA256, "signing");
@@ -141,26 +139,6 @@ static bool fill(const struct config *config, struct keeper_settings *settings)
     return true;
 }
 
-/* Which tickets have been seen is known to the next keeper, too, when one has died. */
-static bool share_replays(struct keeper_settings *settings)
-{
-    bool kerberos = false;
-
-    for (size_t i = 0; i < settings->listeners_count; i++) {
-        kerberos |= settings->listeners[i].accept.keytab != NULL;
-    }
-    if (!kerberos) {
-        return true;
-    }
-    void *memory =
-        mmap(NULL, replays_size(), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-    if (memory == MAP_FAILED) {
-        return false;
-    }
-    settings->replays = memory;
-    return true;
-}
-
 struct keeper_settings *settings_for_keeper(const struct config *config)
 {
     struct keeper_settings *settings = calloc(1, sizeof *settings);
@@ -172,19 +150,11 @@ struct keeper_settings *settings_for_keeper(const struct config *config)
     settings->threads = KEEPER_THREADS;
     settings->remote_threads = KEEPER_REMOTE_THREADS;
     settings->winbind = config->winbind;
-    if (!fill(config, settings) || !share_replays(settings)) {
+    if (!fill(config, settings)) {
         settings_free(settings);
         return NULL;
     }
     return settings;
-}
-
-void settings_drop_shared(struct keeper_settings *settings)
-{
-    if (settings->replays != NULL) {
-        munmap(settings->replays, replays_size());
-    }
-    settings->replays = NULL;
 }
 
 void settings_free(struct keeper_settings *settings)
@@ -198,7 +168,6 @@ void settings_free(struct keeper_settings *settings)
     for (size_t i = 0; i < settings->upstreams_count; i++) {
         free((void *)settings->upstreams[i].target);
     }
-    settings_drop_shared(settings);
     free((void *)settings->listeners);
     free((void *)settings->upstreams);
     free(settings);

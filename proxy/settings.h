@@ -15,7 +15,4 @@ void settings_mechanisms(const struct config_listener *listener, struct accept_p
 struct keeper_settings *settings_for_keeper(const struct config *config);
 void settings_free(struct keeper_settings *settings);
 
-/* In a process that is not the keeper: gives up the memory that keepers share one after another. */
-void settings_drop_shared(struct keeper_settings *settings);
-
 #endif

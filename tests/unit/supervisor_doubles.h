@@ -12,6 +12,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
 #include "crypto/channel.h"
@@ -42,8 +43,10 @@ struct seen {
     atomic_int events[EVENT_KIND_COUNT];
     atomic_int stopped; /* its place in the order of stops */
     atomic_int open_descriptors;
-    atomic_int accepts;   /* its listening sockets are listening sockets */
-    atomic_int variables; /* of the environment */
+    atomic_int accepts;       /* its listening sockets are listening sockets */
+    atomic_int variables;     /* of the environment */
+    atomic_int replays_found; /* what a keeper before this one left */
+    atomic_int replays_seen;  /* by one who must not have them */
 };
 
 static struct shared {
@@ -51,7 +54,15 @@ static struct shared {
     atomic_int stops;
     enum behaviour keeper;
     enum behaviour worker;
+    _Atomic(void *) replays; /* where keepers have them */
 } * shared;
+
+/* msync() knows which pages are mapped. */
+static inline void look_for_replays(int id)
+{
+    void *at = shared->replays;
+    shared->child[id].replays_seen = at && msync(at, 1, MS_ASYNC) == 0;
+}
 
 enum { PEERS_MAX = 32 };
 struct actor {
@@ -191,11 +202,15 @@ int keeper_run(const struct keeper_settings *settings, int control_fd)
     if (!file || strcmp(file, "/nowhere/krb5.conf") != 0 || !cache || strcmp(cache, "none:") != 0) {
         return 1;
     }
+    atomic_int *replays = settings->replays;
+    shared->replays = replays;
+    shared->child[KEEPER].replays_found = (*replays)++;
     return act(PEER_KEEPER, 0, control_fd, shared->keeper);
 }
 
 int recorder_run(struct audit *log_ready, int control_fd)
 {
+    look_for_replays(RECORDER);
     int status = act(PEER_RECORDER, 0, control_fd, BEHAVE);
     audit_close(log_ready);
     return status;
@@ -208,6 +223,7 @@ int worker_run(const struct worker_settings *settings, int control_fd)
 
     getsockopt(settings->listen_fds[0], SOL_SOCKET, SO_ACCEPTCONN, &on, &size);
     shared->child[WORKER_0 + settings->index].accepts = on;
+    look_for_replays(WORKER_0 + (int)settings->index);
     return act(PEER_WORKER, settings->index, control_fd, shared->worker);
 }
 

@@ -306,6 +306,27 @@ static void test_restarts_the_keeper(void **state)
     kill_and_await(KEEPER, *state);
 }
 
+/* Tickets that one keeper has accepted are known to the next, and to no other process. */
+static void test_keepers_share_replays(void **state)
+{
+    start(*state);
+    await_whole(*state);
+    assert_non_null(shared->replays);
+    assert_int_equal(shared->child[KEEPER].replays_found, 0);
+    kill_and_await(KEEPER, *state);
+    assert_int_equal(shared->child[KEEPER].replays_found, 1);
+    for (int i = 0; i < CHILDREN; i++)
+        assert_false(shared->child[i].replays_seen);
+}
+
+static void test_recorder_has_no_replays(void **state)
+{
+    start(*state);
+    await_whole(*state);
+    kill_and_await(RECORDER, *state);
+    assert_false(shared->child[RECORDER].replays_seen);
+}
+
 static void test_restarts_the_recorder_and_tells_it(void **state)
 {
     start(*state);
@@ -434,6 +455,8 @@ int main(void)
         TEST(test_stops_workers_then_keeper_then_recorder),
         TEST(test_restarts_a_worker),
         TEST(test_restarts_the_keeper),
+        TEST(test_keepers_share_replays),
+        TEST(test_recorder_has_no_replays),
         TEST(test_restarts_the_recorder_and_tells_it),
         TEST(test_waits_longer_each_time),
         TEST(test_passes_signals_on),
