@@ -81,6 +81,10 @@ struct config *config_read(const char *path, struct config_error *error)
 
 void config_free(struct config *config)
 {
+    for (unsigned i = 0; config && i < config->groups_count; i++)
+        free(config->groups[i]);
+    if (config)
+        free(config->groups);
     cyaml_free(&config_cyaml, &config_schema, config, 0);
 }
 
@@ -109,6 +113,14 @@ bool config_logs_in_by(const struct config_upstream *upstream, enum config_login
         if (upstream->login[i] == login)
             return true;
     return false;
+}
+
+unsigned config_group_index(const struct config *config, const char *group)
+{
+    unsigned i = 0;
+    while (i < config->groups_count && !plain_same(config->groups[i], group))
+        i++;
+    return i;
 }
 
 bool config_share_listed(char *const *shares, unsigned count, const char *share)

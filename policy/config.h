@@ -11,6 +11,7 @@
 /* The values are the numbers of MS-SMB2 and of crypto/: proxy/ passes them on as they are. */
 enum config_signing { CONFIG_HMAC_SHA256 = 0, CONFIG_AES_CMAC = 1, CONFIG_AES_GMAC = 2 };
 enum config_cipher {
+    CONFIG_CIPHER_NONE = 0, /* in rules only: the client cannot encrypt */
     CONFIG_AES_128_CCM = 1,
     CONFIG_AES_128_GCM = 2,
     CONFIG_AES_256_CCM = 3,
@@ -39,6 +40,12 @@ enum config_target_name {
     CONFIG_TARGET_NAME_IF_PRESENT = 1,
     CONFIG_TARGET_NAME_REQUIRED = 2
 };
+/* The usual choices of `encryption`, in one word. */
+enum config_posture {
+    CONFIG_POSTURE_SIGNING = CONFIG_ENCRYPTION_ALLOWED,
+    CONFIG_POSTURE_IF_OFFERED = CONFIG_ENCRYPTION_IF_OFFERED,
+    CONFIG_POSTURE_ENCRYPTION = CONFIG_ENCRYPTION_REQUIRED
+};
 enum config_multi_protocol { CONFIG_MULTI_PROTOCOL_ACCEPT = 0, CONFIG_MULTI_PROTOCOL_REFUSE = 1 };
 enum config_dialect {
     CONFIG_SMB_2_0_2 = 0x0202,
@@ -66,6 +73,7 @@ struct config_listener {
     enum config_dialect max_dialect;
     enum config_signing *signing; /* in order of preference, at 3.1.1 */
     unsigned signing_count;
+    enum config_posture posture; /* says the same as encryption */
     enum config_encryption encryption;
     enum config_cipher *ciphers; /* in order of preference, at 3.1.1 */
     unsigned ciphers_count;
@@ -135,11 +143,88 @@ struct config_limits {
     uint32_t memory;       /* MiB of message buffers in one worker */
 };
 
+/* What a rule asks for by one word; see config_rule.c. */
+enum config_preset {
+    CONFIG_PRESET_NONE = 0,
+    CONFIG_PRESET_HARDENED_UNC, /* demands kerberos and mutual_authentication */
+    CONFIG_PRESET_NO_NTLM,      /* refuses what authenticated by NTLM */
+    CONFIG_PRESET_ENCRYPT       /* demands encryption */
+};
+enum config_action { CONFIG_ALLOW = 0, CONFIG_REFUSE = 1, CONFIG_AUDIT = 2 };
+enum config_mechanism {
+    CONFIG_MECHANISM_NONE = 0,
+    CONFIG_MECHANISM_NTLM = 1,
+    CONFIG_MECHANISM_KERBEROS = 2
+};
+enum config_target {
+    CONFIG_TARGET_GIVEN = 0,
+    CONFIG_TARGET_ABSENT = 1,
+    CONFIG_TARGET_MISMATCH = 2
+};
+
+struct config_rule_from {
+    char **network;
+    unsigned network_count;
+    char **listener;
+    unsigned listener_count;
+};
+
+struct config_rule_to {
+    char **upstream;
+    unsigned upstream_count;
+    char **share;
+    unsigned share_count;
+    char **pipe;
+    unsigned pipe_count;
+};
+
+/* Lists of the numbers of the enumerations above, in one type for all. */
+struct config_rule_when {
+    uint32_t *mechanism; /* enum config_mechanism */
+    unsigned mechanism_count;
+    uint32_t *dialect; /* enum config_dialect */
+    unsigned dialect_count;
+    uint32_t *signing; /* enum config_signing */
+    unsigned signing_count;
+    uint32_t *cipher; /* enum config_cipher */
+    unsigned cipher_count;
+    uint32_t *target_name; /* enum config_target */
+    unsigned target_name_count;
+};
+
+struct config_rule_demand {
+    bool encryption; /* of the client leg */
+    bool kerberos;
+    bool mutual_authentication;
+    enum config_dialect min_dialect; /* 0: none */
+    bool read_only;
+};
+
+/* A condition without entries is none. A preset has been written out into `when`, `then` and
+ * `demand`. */
+struct config_rule {
+    char *name;
+    enum config_preset preset;
+    char **who; /* "alice", "CORP\\alice", "alice@EXAMPLE.COM", "@group" */
+    unsigned who_count;
+    struct config_rule_from from;
+    struct config_rule_to to;
+    struct config_rule_when when;
+    enum config_action then;
+    struct config_rule_demand demand;
+    enum config_action authenticated_rpc;
+};
+
 struct config {
     struct config_listener *listeners;
     unsigned listeners_count;
     struct config_upstream *upstreams;
     unsigned upstreams_count;
+    struct config_rule *rules; /* the first that matches decides */
+    unsigned rules_count;
+    enum config_action otherwise; /* where no rule matches */
+    char **groups; /* that rules name, each once, without the "@"; not an option of its own */
+    unsigned groups_count;
     char *credentials; /* path of the credentials file; NULL: none */
     struct config_kerberos kerberos;
     bool winbind; /* NTLM logins of domain users are put to winbind */
@@ -180,6 +265,9 @@ bool config_takes(const struct config_listener *listener, enum config_mechanism 
 
 /* True when `login` is in the upstream's list. */
 bool config_logs_in_by(const struct config_upstream *upstream, enum config_login login);
+
+/* The number of a group in `groups`, however it is spelled; groups_count when it is not there. */
+unsigned config_group_index(const struct config *config, const char *group);
 
 /* True when `share`, a share's name, is in a list of names; compared without regard to case. */
 bool config_share_listed(char *const *shares, unsigned count, const char *share);

@@ -191,5 +191,6 @@ bool config_check(const struct config *config, struct config_document *document,
     struct config_checking checking = {config, document, error};
     /* First what the others' defaults come from. */
     return config_check_kerberos(&checking) && config_check_upstreams(&checking) &&
-           config_check_listeners(&checking) && config_check_process(&checking);
+           config_check_listeners(&checking) && config_check_rules(&checking) &&
+           config_check_process(&checking);
 }

@@ -103,6 +103,19 @@ static bool check_upstream_known(struct config_checking *checking, const char *w
                          config_quote(listener->upstream).text);
 }
 
+static bool check_posture(struct config_checking *checking, const char *where,
+                          const struct config_listener *listener)
+{
+    if (listener->encryption == CONFIG_ENCRYPTION_OFF
+            ? !config_document_has(checking->document, config_path_option(where, "posture").text)
+            : (int)listener->posture == (int)listener->encryption)
+        return true;
+    return config_refuse(checking, config_path_option(where, "posture").text,
+                         "says another thing than \"encryption\"; the two are one choice "
+                         "(signing is allowed, encryption-if-offered is if-offered, encryption is "
+                         "required): remove one of them");
+}
+
 static bool check_listener(struct config_checking *checking, unsigned index)
 {
     const struct config_listener *listener = &checking->config->listeners[index];
@@ -120,6 +133,7 @@ static bool check_listener(struct config_checking *checking, unsigned index)
     return config_check_number(checking, config_path_option(where.text, "port").text) &&
            check_upstream_known(checking, where.text, listener) &&
            check_known_names(checking, where.text, listener) &&
+           check_posture(checking, where.text, listener) &&
            config_check_leg(checking, where.text, LEG_OF(listener)) &&
            config_check_mechanisms(checking, where.text, listener) &&
            check_unlike(checking, where.text, index);

@@ -59,8 +59,7 @@ static bool check_ciphers(struct config_checking *checking, const char *where,
     return true;
 }
 
-/* Unlike other names it may have spaces. */
-static bool check_share(struct config_checking *checking, const char *path, const char *share)
+bool config_check_share(struct config_checking *checking, const char *path, const char *share)
 {
     if (!config_check_given(checking, path, share, "payroll"))
         return false;
@@ -87,7 +86,7 @@ static bool check_shares(struct config_checking *checking, const char *where,
     for (unsigned i = 0; i < leg->encrypted_shares_count; i++) {
         const char *share = leg->encrypted_shares[i];
         struct config_path path = config_path_entry(list.text, i);
-        if (!check_share(checking, path.text, share))
+        if (!config_check_share(checking, path.text, share))
             return false;
         if (config_share_listed(leg->encrypted_shares, i, share))
             return config_refuse(checking, path.text, "%s is in the list already; remove it",

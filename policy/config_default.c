@@ -80,6 +80,17 @@ static void fill_encryption(const struct filling *filling, enum config_encryptio
         *encryption = CONFIG_ENCRYPTION_ALLOWED;
 }
 
+/* `posture` and `encryption` say the same; what both say is checked afterwards. */
+static void fill_posture(const struct filling *filling, struct config_listener *listener)
+{
+    if (!absent(filling, "posture") && absent(filling, "encryption"))
+        listener->encryption = (enum config_encryption)listener->posture;
+    else if (absent(filling, "posture"))
+        listener->posture = listener->encryption == CONFIG_ENCRYPTION_OFF
+                                ? CONFIG_POSTURE_SIGNING
+                                : (enum config_posture)listener->encryption;
+}
+
 static void fill_login(struct filling *filling, struct config_upstream *upstream)
 {
     if (!absent(filling, "login"))
@@ -127,6 +138,7 @@ static void fill_listener(struct filling *filling, const struct config *config,
     fill_dialects(filling, &listener->min_dialect, &listener->max_dialect);
     fill_signing(filling, &listener->signing, &listener->signing_count);
     fill_encryption(filling, &listener->encryption);
+    fill_posture(filling, listener);
     fill_ciphers(filling, &listener->ciphers, &listener->ciphers_count);
     if (absent(filling, "multi_protocol"))
         listener->multi_protocol = CONFIG_MULTI_PROTOCOL_ACCEPT;
@@ -201,6 +213,9 @@ static void fill_top(struct filling *filling, struct config *config)
 {
     filling->where = "kerberos";
     fill_text(filling, "config", &config->kerberos.config, "/etc/krb5.conf");
+    filling->where = "";
+    if (absent(filling, "otherwise"))
+        config->otherwise = CONFIG_ALLOW;
     filling->where = "audit";
     fill_text(filling, "file", &config->audit.file, "/var/log/countersign/audit.json");
     filling->where = "users";
@@ -229,6 +244,7 @@ bool config_fill(struct config *config, struct config_document *document,
         filling.where = where.text;
         fill_upstream(&filling, config, &config->upstreams[i]);
     }
+    filling.failed |= !config_rules_fill(config, document);
     if (filling.failed)
         config_error_set(error, 0, "out of memory");
     return !filling.failed;

@@ -15,6 +15,10 @@ struct config *config_load(const char *text, size_t size, struct config_document
 bool config_fill(struct config *config, struct config_document *document,
                  struct config_error *error);
 
+/* The part of it about rules: writes out their presets, and lists the groups that they name. False
+ * when out of memory. */
+bool config_rules_fill(struct config *config, struct config_document *document);
+
 /* 3. Checks what the schema cannot say: ranges, texts, contradictions. */
 bool config_check(const struct config *config, struct config_document *document,
                   struct config_error *error);
@@ -46,6 +50,7 @@ bool config_check_file(struct config_checking *checking, const char *path, const
 /* The parts of config_check(). */
 bool config_check_listeners(struct config_checking *checking);
 bool config_check_upstreams(struct config_checking *checking);
+bool config_check_rules(struct config_checking *checking);
 bool config_check_process(struct config_checking *checking); /* all that is not in a list */
 bool config_check_kerberos(struct config_checking *checking);
 /* A listener's mechanisms, and what they need; `where` is like "listeners[0]". */
@@ -57,6 +62,8 @@ bool config_check_login(struct config_checking *checking, const char *path,
 /* An upstream's own account and its keytab. */
 bool config_check_service(struct config_checking *checking, const char *where,
                           const struct config_upstream *upstream);
+/* The name of a share: printable, without slashes, but spaces are allowed. */
+bool config_check_share(struct config_checking *checking, const char *path, const char *share);
 /* At most `most` entries are in the list. */
 bool config_check_most(struct config_checking *checking, const char *list, unsigned count,
                        unsigned most);

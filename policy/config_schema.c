@@ -14,8 +14,9 @@
 #define LIST(type, member, entry)                                                                  \
     CYAML_FIELD_SEQUENCE(#member, CYAML_FLAG_OPTIONAL | CYAML_FLAG_POINTER, type, member, &entry,  \
                          0, CYAML_UNLIMITED)
-#define GROUP(member, fields)                                                                      \
-    CYAML_FIELD_MAPPING(#member, CYAML_FLAG_OPTIONAL, struct config, member, fields)
+#define PART(type, member, fields)                                                                 \
+    CYAML_FIELD_MAPPING(#member, CYAML_FLAG_OPTIONAL, type, member, fields)
+#define GROUP(member, fields) PART(struct config, member, fields)
 
 static const cyaml_strval_t dialects[] = {
     {"2.0.2", CONFIG_SMB_2_0_2}, {"2.1", CONFIG_SMB_2_1},     {"3.0", CONFIG_SMB_3_0},
@@ -31,6 +32,11 @@ static const cyaml_strval_t encryptions[] = {
     {"allowed", CONFIG_ENCRYPTION_ALLOWED},
     {"if-offered", CONFIG_ENCRYPTION_IF_OFFERED},
     {"required", CONFIG_ENCRYPTION_REQUIRED},
+};
+static const cyaml_strval_t postures[] = {
+    {"signing", CONFIG_POSTURE_SIGNING},
+    {"encryption-if-offered", CONFIG_POSTURE_IF_OFFERED},
+    {"encryption", CONFIG_POSTURE_ENCRYPTION},
 };
 static const cyaml_strval_t ciphers[] = {
     {"aes-128-gcm", CONFIG_AES_128_GCM},
@@ -71,6 +77,34 @@ static const cyaml_strval_t target_names[] = {
     {"if-present", CONFIG_TARGET_NAME_IF_PRESENT},
     {"required", CONFIG_TARGET_NAME_REQUIRED},
 };
+static const cyaml_strval_t presets[] = {
+    {"hardened-unc", CONFIG_PRESET_HARDENED_UNC},
+    {"no-ntlm", CONFIG_PRESET_NO_NTLM},
+    {"encrypt", CONFIG_PRESET_ENCRYPT},
+};
+static const cyaml_strval_t actions[] = {
+    {"allow", CONFIG_ALLOW},
+    {"refuse", CONFIG_REFUSE},
+    {"audit", CONFIG_AUDIT},
+};
+static const cyaml_strval_t allow_or_refuse[] = {
+    {"allow", CONFIG_ALLOW},
+    {"refuse", CONFIG_REFUSE},
+};
+static const cyaml_strval_t mechanisms[] = {
+    {"ntlm", CONFIG_MECHANISM_NTLM},
+    {"kerberos", CONFIG_MECHANISM_KERBEROS},
+};
+static const cyaml_strval_t rule_ciphers[] = {
+    {"none", CONFIG_CIPHER_NONE},        {"aes-128-gcm", CONFIG_AES_128_GCM},
+    {"aes-256-gcm", CONFIG_AES_256_GCM}, {"aes-128-ccm", CONFIG_AES_128_CCM},
+    {"aes-256-ccm", CONFIG_AES_256_CCM},
+};
+static const cyaml_strval_t targets[] = {
+    {"given", CONFIG_TARGET_GIVEN},
+    {"absent", CONFIG_TARGET_ABSENT},
+    {"mismatch", CONFIG_TARGET_MISMATCH},
+};
 /* The library's own booleans take any word for true. */
 static const cyaml_strval_t switches[] = {{"true", true}, {"false", false}};
 
@@ -87,6 +121,15 @@ static const cyaml_schema_value_t quirk_entry = {
 static const cyaml_schema_value_t mechanism_entry = {CYAML_VALUE_ENUM(
     CYAML_FLAG_STRICT, enum config_mechanism, mechanisms, CYAML_ARRAY_LEN(mechanisms))};
 
+/* Lists of words in rules. */
+#define RULE_ENTRY(words)                                                                          \
+    CYAML_VALUE_ENUM(CYAML_FLAG_STRICT, uint32_t, words, CYAML_ARRAY_LEN(words))
+static const cyaml_schema_value_t rule_mechanism_entry = {RULE_ENTRY(mechanisms)};
+static const cyaml_schema_value_t rule_dialect_entry = {RULE_ENTRY(dialects)};
+static const cyaml_schema_value_t rule_signing_entry = {RULE_ENTRY(signings)};
+static const cyaml_schema_value_t rule_cipher_entry = {RULE_ENTRY(rule_ciphers)};
+static const cyaml_schema_value_t rule_target_entry = {RULE_ENTRY(targets)};
+
 static const cyaml_schema_field_t listener_fields[] = {
     TEXT(struct config_listener, name),
     TEXT(struct config_listener, address),
@@ -96,6 +139,7 @@ static const cyaml_schema_field_t listener_fields[] = {
     WORD(struct config_listener, min_dialect, dialects),
     WORD(struct config_listener, max_dialect, dialects),
     LIST(struct config_listener, signing, signing_entry),
+    WORD(struct config_listener, posture, postures),
     WORD(struct config_listener, encryption, encryptions),
     LIST(struct config_listener, ciphers, cipher_entry),
     LIST(struct config_listener, encrypted_shares, text_entry),
@@ -154,6 +198,47 @@ static const cyaml_schema_field_t limits_fields[] = {
     NUMBER(struct config_limits, memory),
     CYAML_FIELD_END,
 };
+static const cyaml_schema_field_t rule_from_fields[] = {
+    LIST(struct config_rule_from, network, text_entry),
+    LIST(struct config_rule_from, listener, text_entry),
+    CYAML_FIELD_END,
+};
+static const cyaml_schema_field_t rule_to_fields[] = {
+    LIST(struct config_rule_to, upstream, text_entry),
+    LIST(struct config_rule_to, share, text_entry),
+    LIST(struct config_rule_to, pipe, text_entry),
+    CYAML_FIELD_END,
+};
+static const cyaml_schema_field_t rule_when_fields[] = {
+    LIST(struct config_rule_when, mechanism, rule_mechanism_entry),
+    LIST(struct config_rule_when, dialect, rule_dialect_entry),
+    LIST(struct config_rule_when, signing, rule_signing_entry),
+    LIST(struct config_rule_when, cipher, rule_cipher_entry),
+    LIST(struct config_rule_when, target_name, rule_target_entry),
+    CYAML_FIELD_END,
+};
+static const cyaml_schema_field_t rule_demand_fields[] = {
+    WORD(struct config_rule_demand, encryption, switches),
+    WORD(struct config_rule_demand, kerberos, switches),
+    WORD(struct config_rule_demand, mutual_authentication, switches),
+    WORD(struct config_rule_demand, min_dialect, dialects),
+    WORD(struct config_rule_demand, read_only, switches),
+    CYAML_FIELD_END,
+};
+static const cyaml_schema_field_t rule_fields[] = {
+    TEXT(struct config_rule, name),
+    WORD(struct config_rule, preset, presets),
+    LIST(struct config_rule, who, text_entry),
+    PART(struct config_rule, from, rule_from_fields),
+    PART(struct config_rule, to, rule_to_fields),
+    PART(struct config_rule, when, rule_when_fields),
+    WORD(struct config_rule, then, actions),
+    PART(struct config_rule, demand, rule_demand_fields),
+    WORD(struct config_rule, authenticated_rpc, allow_or_refuse),
+    CYAML_FIELD_END,
+};
+static const cyaml_schema_value_t rule_entry = {
+    CYAML_VALUE_MAPPING(CYAML_FLAG_DEFAULT, struct config_rule, rule_fields)};
 static const cyaml_schema_value_t listener_entry = {
     CYAML_VALUE_MAPPING(CYAML_FLAG_DEFAULT, struct config_listener, listener_fields)};
 static const cyaml_schema_value_t upstream_entry = {
@@ -162,6 +247,8 @@ static const cyaml_schema_value_t upstream_entry = {
 static const cyaml_schema_field_t config_fields[] = {
     LIST(struct config, listeners, listener_entry),
     LIST(struct config, upstreams, upstream_entry),
+    LIST(struct config, rules, rule_entry),
+    WORD(struct config, otherwise, actions),
     TEXT(struct config, credentials),
     GROUP(kerberos, kerberos_fields),
     WORD(struct config, winbind, switches),

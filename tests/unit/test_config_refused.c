@@ -58,7 +58,7 @@ static void test_unknown_option(void **state)
 {
     static const struct refused refused[] = {
         {LEAST "worker: 3\n", 9,
-         "\"worker\" is no option; there are: listeners, upstreams, credentials, kerberos"},
+         "\"worker\" is no option; there are: listeners, upstreams, rules, otherwise, credentials"},
         {LISTENER "  adress: 1.2.3.4\n" UPSTREAM CREDENTIALS, 5,
          "listeners[0]: \"adress\" is no option; there are: name, address, port"},
         {LISTENER UPSTREAM "  oddities: []\n" CREDENTIALS, 8,
