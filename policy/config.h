@@ -151,11 +151,6 @@ enum config_preset {
     CONFIG_PRESET_ENCRYPT       /* demands encryption */
 };
 enum config_action { CONFIG_ALLOW = 0, CONFIG_REFUSE = 1, CONFIG_AUDIT = 2 };
-enum config_mechanism {
-    CONFIG_MECHANISM_NONE = 0,
-    CONFIG_MECHANISM_NTLM = 1,
-    CONFIG_MECHANISM_KERBEROS = 2
-};
 enum config_target {
     CONFIG_TARGET_GIVEN = 0,
     CONFIG_TARGET_ABSENT = 1,

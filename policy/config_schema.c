@@ -91,10 +91,6 @@ static const cyaml_strval_t allow_or_refuse[] = {
     {"allow", CONFIG_ALLOW},
     {"refuse", CONFIG_REFUSE},
 };
-static const cyaml_strval_t mechanisms[] = {
-    {"ntlm", CONFIG_MECHANISM_NTLM},
-    {"kerberos", CONFIG_MECHANISM_KERBEROS},
-};
 static const cyaml_strval_t rule_ciphers[] = {
     {"none", CONFIG_CIPHER_NONE},        {"aes-128-gcm", CONFIG_AES_128_GCM},
     {"aes-256-gcm", CONFIG_AES_256_GCM}, {"aes-128-ccm", CONFIG_AES_128_CCM},

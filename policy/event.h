@@ -59,9 +59,18 @@ enum event_kind {
     EVENT_BYPASS_REFUSED,         /* network interfaces, DFS referrals: a way around the proxy */
     EVENT_PROTOCOL_ERROR,         /* malformed message or sequence */
     EVENT_LIMIT_REACHED,
-    EVENT_UPSTREAM_FORGED,     /* interim response or break that belongs to nothing */
-    EVENT_UPSTREAM_UNVERIFIED, /* the end of a session, which nobody could have signed */
-    EVENT_QUIRK_USED,          /* a fault of a file server that the configuration tolerates */
+    EVENT_RULE_REFUSED,           /* a rule, or its demand */
+    EVENT_RULE_AUDIT,             /* allowed by a rule that records what it would refuse */
+    EVENT_READ_ONLY_REFUSED,      /* a change where a rule says read_only */
+    EVENT_PIPE_REFUSED,           /* a named pipe that no rule opens */
+    EVENT_RPC_BIND_REFUSED,       /* a login inside a named pipe */
+    EVENT_NAME_MISMATCH,          /* the client calls us by different names; recorded */
+    EVENT_CLIENT_NO_SIGNING,      /* a client says that it does not sign (3021); recorded */
+    EVENT_CLIENT_NO_ENCRYPTION,   /* a client that cannot encrypt (3022); recorded */
+    EVENT_UPSTREAM_NO_ENCRYPTION, /* a file server that cannot encrypt (31999); recorded */
+    EVENT_UPSTREAM_FORGED,        /* interim response or break that belongs to nothing */
+    EVENT_UPSTREAM_UNVERIFIED,    /* the end of a session, which nobody could have signed */
+    EVENT_QUIRK_USED,             /* a fault of a file server that the configuration tolerates */
     EVENT_KIND_COUNT
 };
 
@@ -89,7 +98,10 @@ enum event_field {
     FIELD_TARGET_NAME,
     FIELD_LOGIN,   /* same, mapped … */
     FIELD_ACCOUNT, /* who the file server sees */
+    FIELD_NETNAME, /* by which the client looked us up */
     FIELD_SHARE,
+    FIELD_PIPE,
+    FIELD_RULE,
     FIELD_COMMAND,
     FIELD_STATUS, /* "0xc000006d" */
     FIELD_OFFERED,

@@ -76,6 +76,8 @@ struct tree_connect_response {
 MUST_USE bool tree_connect_response_read(struct span message, struct tree_connect_response *body);
 /* Changes ShareFlags and Capabilities in place; the message was read before. */
 void tree_connect_response_patch(uint8_t *message, uint32_t share_flags, uint32_t capabilities);
+/* Takes all rights but `access` out of MaximalAccess; the message was read before. */
+void tree_connect_response_limit(uint8_t *message, uint32_t access);
 
 /* IOCTL (2.2.31, 2.2.32) */
 enum { SMB2_IOCTL_IS_FSCTL = 1 };
@@ -113,6 +115,10 @@ struct create_response {
     struct span contexts;
 };
 MUST_USE bool create_response_read(struct span message, struct create_response *body);
+
+/* Takes all rights but `access` out of what the response's context MxAc says (2.2.14.2.5), if there
+ * is one. */
+void create_response_limit(struct smb2_message *message, uint32_t access);
 
 /* One create context after another (2.2.13.2): false when the list is malformed or at its end;
  * `*broken` tells which. `rest` is what is left of the list. */

@@ -97,3 +97,28 @@ bool create_context_next(struct span *rest, struct create_context *context, bool
     *rest = left;
     return true;
 }
+
+/* The list is walked by offsets, since it is changed. */
+void create_response_limit(struct smb2_message *message, uint32_t access)
+{
+    enum { AT_CONTEXTS = SMB2_HEADER_SIZE + 80, ACCESS_SIZE = 8, AT_ACCESS = 4 };
+    static const uint8_t name[] = {'M', 'x', 'A', 'c'};
+    struct create_response body;
+    struct create_context context;
+    bool broken;
+    if (!create_response_read((struct span){message->at, message->size}, &body))
+        return;
+    size_t at = get_le32(message->at + AT_CONTEXTS);
+    struct span rest = body.contexts;
+    while (create_context_next(&rest, &context, &broken)) {
+        struct span head;
+        if (!span_slice((struct span){message->at, message->size}, at, CONTEXT_HEAD_SIZE, &head))
+            return;
+        if (span_equal(context.name, (struct span){name, sizeof name}) &&
+            context.data.size == ACCESS_SIZE) {
+            uint8_t *mask = message->at + at + get_le16(head.at + 10) + AT_ACCESS;
+            put_le32(mask, get_le32(mask) & access);
+        }
+        at += get_le32(head.at);
+    }
+}

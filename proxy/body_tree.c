@@ -12,6 +12,7 @@ enum {
     RESPONSE_BODY = 16,
     AT_SHARE_FLAGS = SMB2_HEADER_SIZE + 4,
     AT_CAPABILITIES = SMB2_HEADER_SIZE + 8,
+    AT_MAXIMAL_ACCESS = SMB2_HEADER_SIZE + 12,
 };
 
 bool tree_connect_request_read(struct span message, uint16_t dialect,
@@ -62,4 +63,9 @@ void tree_connect_response_patch(uint8_t *message, uint32_t share_flags, uint32_
 {
     put_le32(&message[AT_SHARE_FLAGS], share_flags);
     put_le32(&message[AT_CAPABILITIES], capabilities);
+}
+
+void tree_connect_response_limit(uint8_t *message, uint32_t access)
+{
+    put_le32(&message[AT_MAXIMAL_ACCESS], get_le32(&message[AT_MAXIMAL_ACCESS]) & access);
 }

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "proxy/body.h"
+#include "proxy/judge.h"
 #include "proxy/refusal.h"
 #include "proxy/renewal.h"
 #include "proxy/worker_state.h"
@@ -282,6 +283,10 @@ void client_login_proven(struct session *session, const struct keeper_proven *re
     *session->identity = reply->identity;
     memcpy(session->handle, reply->handle, sizeof session->handle);
     report_absences(session, &reply->identity);
+    if (!judge_login(session)) {
+        client_login_failed(session, STATUS_ACCESS_DENIED);
+        return;
+    }
     session->state = SESSION_LOGGING_IN;
     if (session->previous_id && worker_find_previous(session, session->previous_id))
         session->step = STEP_DIRECTORY;

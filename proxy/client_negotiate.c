@@ -240,6 +240,10 @@ static void read_smb2_offer(struct link *link, struct span message,
     link->offer = offer;
     uint32_t status = negotiate_request_read(message, offer);
     remember_offer(&link->client, offer);
+    if (offer->netname[0] && !(link->netname = strdup(offer->netname))) {
+        link_end(link, END_MEMORY);
+        return;
+    }
     list_dialects(offer, dialects, sizeof dialects);
     if (status != STATUS_SUCCESS) {
         refuse(link, header->message_id, status, EVENT_NEGOTIATE_REFUSED, "malformed", dialects);
@@ -382,6 +386,20 @@ static void report_link(struct link *link)
     link->announced = true;
 }
 
+/* What the administrator wants to know before asking for more. */
+static void report_unable(struct link *link)
+{
+    uint16_t mode = link->client.client_security_mode;
+    if (link->offer && !(mode & (SMB2_NEGOTIATE_SIGNING_ENABLED | SMB2_NEGOTIATE_SIGNING_REQUIRED)))
+        report_event(EVENT_CLIENT_NO_SIGNING, link, NULL, LEG_CLIENT, "security_mode", "recorded");
+    if (link->listener->encryption == CONFIG_ENCRYPTION_IF_OFFERED && !link->client.cipher)
+        report_event(EVENT_CLIENT_NO_ENCRYPTION, link, NULL, LEG_CLIENT, "client_cannot_encrypt",
+                     "recorded");
+    if (link->upstream->encryption == CONFIG_ENCRYPTION_IF_OFFERED && !link->server.cipher)
+        report_event(EVENT_UPSTREAM_NO_ENCRYPTION, link, NULL, LEG_UPSTREAM, "not_offered",
+                     "recorded");
+}
+
 void client_negotiate_answer(struct link *link)
 {
     link->client.dialect = link->client_choice;
@@ -391,6 +409,7 @@ void client_negotiate_answer(struct link *link)
         SMB2_NEGOTIATE_SIGNING_ENABLED | SMB2_NEGOTIATE_SIGNING_REQUIRED;
     choose_capabilities(link);
     report_link(link);
+    report_unable(link);
     send_response(link, link->client.dialect, link->offer_message_id,
                   answer_credits(link, link->offer_credits, true));
     free(link->offer);

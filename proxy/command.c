@@ -32,7 +32,6 @@ static struct verdict decide_tree_connect(struct link *link, struct session *ses
                                           struct smb2_message *message)
 {
     struct tree_connect_request body;
-    (void)session;
     if (!tree_connect_request_read(bytes_of(message), link->client.dialect, &body))
         return refuse(STATUS_INVALID_PARAMETER);
     /* An extension holds a remoted identity: it belongs to clusters, which are not carried. */
@@ -40,7 +39,8 @@ static struct verdict decide_tree_connect(struct link *link, struct session *ses
         return refuse(STATUS_BAD_NETWORK_NAME);
     if (link->client.dialect == SMB_3_1_1 && body.flags & SMB2_TREE_CONNECT_FLAG_EXTENSION_PRESENT)
         return refuse(STATUS_NOT_SUPPORTED);
-    return forward;
+    uint32_t status = tree_judge(session, body.path);
+    return status == STATUS_SUCCESS ? forward : refuse(status);
 }
 
 static struct verdict decide_create(struct link *link, struct session *session,

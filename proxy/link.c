@@ -319,6 +319,7 @@ static void link_free(struct link *link)
     stream_close(&link->client.stream);
     stream_close(&link->server.stream);
     free(link->offer);
+    free(link->netname);
     *link->previous = link->next;
     if (link->next)
         link->next->previous = link->previous;

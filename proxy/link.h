@@ -125,6 +125,7 @@ struct link {
     uint16_t offer_credits;
     struct preauth_hash offer_preauth;
     uint16_t client_choice; /* dialect of the client leg */
+    char *netname;          /* by which the client looked us up; NULL: it did not say */
 
     struct table sessions;          /* by client SessionId */
     struct table upstream_sessions; /* by upstream SessionId */
@@ -330,6 +331,9 @@ void break_drop_all(struct link *link);
 /* Splits a UNC path, UTF-16LE, into server and share: false unless it is \\\\server\\share, both of
  * them there and nothing else. */
 MUST_USE bool tree_path_split(struct span path, struct span *server, struct span *share);
+/* Asks the rules about the share of a UNC path: SUCCESS, or what a client is told. A name that is
+ * no text, or has a NUL in it, is none: it could be another one to the file server. */
+MUST_USE uint32_t tree_judge(struct session *session, struct span path);
 /* Notes path and share of a TREE_CONNECT request; false when out of memory or not text. */
 MUST_USE bool tree_note(struct pending *pending, struct span message, uint16_t dialect);
 /* Writes the file server's own name into the path of a TREE_CONNECT request: in its place, or into

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "proxy/pipe.h"
 #include "proxy/worker_state.h"
 
 enum { LEASE_V1_SIZE = 32, LEASE_V2_SIZE = 52 };
@@ -98,11 +99,12 @@ static void drop(struct link *link, struct open *open)
 {
     table_remove(&link->opens, &open->by_volatile_id);
     lease_release(open->lease);
+    pipe_free(open->pipe);
     free(open);
 }
 
-bool open_add(struct link *link, struct session *session, uint32_t tree_id,
-              const uint8_t file_id[FILE_ID_SIZE], struct lease *lease)
+struct open *open_add(struct link *link, struct session *session, uint32_t tree_id,
+                      const uint8_t file_id[FILE_ID_SIZE], struct lease *lease)
 {
     uint64_t volatile_id = get_le64(file_id + 8);
     struct table_entry *entry = table_find(&link->opens, volatile_id);
@@ -110,7 +112,7 @@ bool open_add(struct link *link, struct session *session, uint32_t tree_id,
     if (!open || link->opens.count >= OPENS_MAX) {
         free(open);
         lease_release(lease);
-        return false;
+        return NULL;
     }
     if (entry)
         drop(link, CONTAINER_OF(entry, struct open, by_volatile_id));
@@ -119,7 +121,7 @@ bool open_add(struct link *link, struct session *session, uint32_t tree_id,
     open->tree_id = tree_id;
     open->lease = lease;
     table_add(&link->opens, &open->by_volatile_id, volatile_id);
-    return true;
+    return open;
 }
 
 void open_close(struct link *link, const uint8_t file_id[FILE_ID_SIZE])

@@ -10,6 +10,7 @@
 
 struct session;
 struct link;
+struct pipe;
 struct worker;
 
 /* A lease belongs to a client, not to a connection (MS-SMB2 3.3.1.11): it is counted once for each
@@ -30,6 +31,7 @@ struct open {
     struct session *session;
     uint32_t tree_id;
     struct lease *lease; /* NULL: none; counted */
+    struct pipe *pipe;   /* NULL: it is none; owned */
 };
 
 enum { OPENS_MAX = 65536 }; /* of one link; servers allow fewer */
@@ -42,9 +44,9 @@ void lease_release(struct lease *lease); /* NULL is allowed */
 bool lease_known(const struct link *link, const uint8_t key[LEASE_KEY_SIZE]);
 
 /* Enters an open; takes over `lease`. A FileId that the file server gives again replaces the old
- * one. False when out of memory: the lease has been released. */
-MUST_USE bool open_add(struct link *link, struct session *session, uint32_t tree_id,
-                       const uint8_t file_id[FILE_ID_SIZE], struct lease *lease);
+ * one. NULL when out of memory: the lease has been released. */
+MUST_USE struct open *open_add(struct link *link, struct session *session, uint32_t tree_id,
+                               const uint8_t file_id[FILE_ID_SIZE], struct lease *lease);
 struct open *open_find(const struct link *link, const uint8_t file_id[FILE_ID_SIZE]);
 /* The open has been closed; nothing happens when it is not known. */
 void open_close(struct link *link, const uint8_t file_id[FILE_ID_SIZE]);

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "proxy/open.h"
+#include "proxy/pipe.h"
 #include "proxy/session.h"
 
 enum { SPARE_MAX = 32 };
@@ -95,6 +96,7 @@ void pending_remove(struct pending_table *table, struct pending *pending)
     table_remove(&table->by_upstream_id, &pending->by_upstream_id);
     leave_session(pending);
     lease_release(pending->lease);
+    pipe_free(pending->pipe);
     free(pending->path);
     free(pending->share);
     if (table->spare_count >= SPARE_MAX) {

@@ -15,6 +15,7 @@
 struct session;
 struct link;
 struct lease;
+struct pipe;
 
 /* Whose request it is. */
 enum pending_kind {
@@ -52,6 +53,8 @@ struct pending {
     bool answered; /* we answered the client ourselves; the file server's answer is dropped */
     struct session *session; /* NULL for our NEGOTIATE */
     struct lease *lease;     /* CREATE: that it asks for; counted */
+    struct pipe *pipe;       /* CREATE: that it opens; owned. NULL: a file */
+    bool read_only;          /* CREATE: in a share where nothing may be changed */
     uint64_t related_next;   /* upstream id of the next request of its related chain; 0: none */
     uint8_t file_id[16];     /* CLOSE: what it closes; READ: what it reads, where quirks need it */
     uint8_t signature[16];   /* as it went upstream, where quirks need it */

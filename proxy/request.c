@@ -5,8 +5,12 @@
  * session, and validly signed; only then is anything decided. A refused request takes its related
  * successors with it, so what goes on of a related chain is always its beginning.
  */
+#include "crypto/text.h"
+#include "policy/rule.h"
+#include "proxy/body.h"
 #include "proxy/durable.h"
 #include "proxy/expiry.h"
+#include "proxy/guard.h"
 #include "proxy/request_part.h"
 #include "proxy/worker_state.h"
 
@@ -144,17 +148,33 @@ static bool authenticate(struct link *link, size_t count)
     return true;
 }
 
+/* Rules about shares, or a share of pipes. */
+static bool has_rules(const struct link *link, const struct request_part *tree_connect)
+{
+    struct tree_connect_request body;
+    struct span server, share;
+    char name[16];
+    const struct smb2_message *message = &tree_connect->message;
+    bool is_plain = tree_connect_request_read((struct span){message->at, message->size},
+                                              link->client.dialect, &body) &&
+                    tree_path_split(body.path, &server, &share);
+    if (is_plain)
+        text_from_utf16(share, name, sizeof name);
+    return !is_plain || rule_share_has_pipes(name) || link->worker->config->rules_count ||
+           link->worker->config->otherwise != CONFIG_ALLOW ||
+           link->listener->encrypted_shares_count || link->upstream->encrypted_shares_count;
+}
+
 /* A tree that we know nothing of might be one that we have refused. Behind a TREE_CONNECT in its
  * own chain a tree has no id yet: not where shares have rules. */
 static bool may_lack_tree(const struct link *link, size_t i)
 {
     uint16_t command = parts[i].message.header.command;
-    bool ruled = link->listener->encrypted_shares_count || link->upstream->encrypted_shares_count;
     if (command == SMB2_TREE_CONNECT || command == SMB2_LOGOFF || command == SMB2_OPLOCK_BREAK)
         return true;
     while (i && parts[i].message.header.flags & SMB2_FLAGS_RELATED_OPERATIONS)
         if (parts[--i].message.header.command == SMB2_TREE_CONNECT)
-            return !ruled;
+            return !has_rules(link, &parts[i]);
     return false;
 }
 
@@ -178,6 +198,8 @@ static void decide(struct link *link, size_t count)
             part->verdict = command_decide(link, part->session, &part->message);
             if (part->verdict.what == VERDICT_FORWARD && !part->tree && !may_lack_tree(link, i))
                 refuse_part(part, STATUS_NETWORK_NAME_DELETED);
+            else if (part->verdict.what == VERDICT_FORWARD)
+                part->verdict = guard_request(link, part->session, part->tree, &part->message);
         }
     }
 }

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "proxy/body.h"
+#include "proxy/guard.h"
 #include "proxy/open.h"
 #include "proxy/request_part.h"
 #include "proxy/worker_state.h"
@@ -30,6 +31,7 @@ static bool note_open(struct link *link, struct request_part *part, struct pendi
     if (pending->command == SMB2_CREATE) {
         link->creates_pending++;
         pending->lease = lease_of_create(link, bytes, &failed);
+        failed = failed || !guard_note(part->session, part->tree, bytes, pending);
     } else if (pending->command == SMB2_TREE_CONNECT) {
         failed = !tree_note(pending, bytes, link->client.dialect);
     } else if (pending->command == SMB2_CLOSE &&

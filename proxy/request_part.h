@@ -12,8 +12,8 @@ struct request_part {
     struct smb2_message message;
     struct session *session;
     struct verdict verdict;
-    const struct tree *tree; /* NULL: none, or not known */
-    bool encrypt;            /* upstream */
+    struct tree *tree;  /* NULL: none, or not known */
+    bool encrypt;       /* upstream */
     struct frame alone; /* where it lies, when it did not fit in its place; else without a buffer */
     bool placed;        /* queued where it lies in the frame */
     struct pending *before;  /* the request that this one is related to */

@@ -8,6 +8,7 @@
 #include "proxy/dialect.h"
 #include "proxy/durable.h"
 #include "proxy/open.h"
+#include "proxy/read_only.h"
 #include "proxy/renewal.h"
 #include "proxy/response_part.h"
 #include "proxy/worker_state.h"
@@ -129,8 +130,15 @@ static void take_create(struct link *link, struct response_part *part)
         }
         tell_related(link, pending, body.file_id);
         durable_note(pending->session, &body);
-        if (!open_add(link, pending->session, pending->tree_id, body.file_id, lease))
+        if (pending->read_only)
+            create_response_limit(&part->message, READ_ONLY_ACCESS);
+        struct open *open = open_add(link, pending->session, pending->tree_id, body.file_id, lease);
+        if (!open) {
             link_refuse(link, END_LIMIT, EVENT_LIMIT_REACHED, LEG_UPSTREAM, "opens");
+            return;
+        }
+        open->pipe = pending->pipe;
+        pending->pipe = NULL;
     }
 }
 

@@ -25,8 +25,10 @@ struct session *session_new(struct link *link)
 
 static void free_tree(struct table_entry *entry, void *context)
 {
+    struct tree *tree = CONTAINER_OF(entry, struct tree, by_id);
     table_remove(context, entry);
-    free(CONTAINER_OF(entry, struct tree, by_id));
+    free(tree->path);
+    free(tree);
 }
 
 void session_free(struct session *session)

@@ -37,6 +37,12 @@ struct tree {
     struct table_entry by_id;
     bool client_encrypts; /* requests on it must be encrypted */
     bool upstream_encrypts;
+    bool pipes;           /* what is opened in it are named pipes */
+    bool read_only;       /* by a rule: nothing in it may be changed */
+    bool read_only_audit; /* … but changes are only recorded */
+    uint32_t told;        /* bits of commands of which it has been recorded */
+    const char *rule;     /* whose verdict it is; NULL: none. Borrowed from the configuration. */
+    char *path;           /* as the client gave it, for the log; owned */
 };
 
 /* A response that waits until the upstream leg has been validated (MS-SMB2 3.2.5.5). */
@@ -97,6 +103,11 @@ struct session {
 
     uint8_t handle[KEEPER_HANDLE_SIZE];
     struct identity *identity; /* NULL until proven */
+    bool rule_encrypts;        /* a rule demands it of the client leg */
+    unsigned rule_recorded;    /* at login, by rule number + 1; 0: none */
+    bool names_differ;         /* the client called us by different names */
+    bool names_told;
+    bool guarded; /* one of its trees has pipes, or may not be changed */
     char login[16];
     char account[SESSION_NAME_MAX];
     bool fell_back;

@@ -7,7 +7,11 @@
 
 #include "crypto/text.h"
 #include "proxy/body.h"
+#include "proxy/judge.h"
+#include "proxy/read_only.h"
 #include "proxy/worker_state.h"
+
+enum { PATH_MAX_LOGGED = 512, SHARE_MAX = 1024 };
 
 static void report_tree(struct link *link, const struct pending *pending, uint32_t status)
 {
@@ -19,26 +23,45 @@ static void report_tree(struct link *link, const struct pending *pending, uint32
     report_send(link->worker, &report);
 }
 
+/* What the rules say of a share holds as long as it is connected. */
+static void bind_verdict(struct session *session, struct tree *tree,
+                         const struct tree_connect_response *body, const char *share,
+                         const struct rule_verdict *ruled)
+{
+    tree->pipes = body->share_type == SMB2_SHARE_TYPE_PIPE || rule_share_has_pipes(share);
+    tree->read_only = ruled->read_only && !tree->pipes;
+    tree->read_only_audit = ruled->read_only_audit && !tree->pipes;
+    tree->rule = ruled->rule;
+    tree->told = 0;
+    session->guarded |= tree->pipes || tree->read_only || tree->read_only_audit;
+}
+
 /* Only what is carried; and encryption where the file server or our own rule for the share asks for
  * it: its demand holds on both legs. False when that cannot be. */
-static bool rewrite(struct link *link, struct smb2_message *message, struct tree *tree,
+static bool rewrite(struct session *session, struct smb2_message *message, struct tree *tree,
                     const struct tree_connect_response *body, const char *share)
 {
+    const struct link *link = session->link;
     const uint32_t withheld =
         SMB2_SHAREFLAG_DFS | SMB2_SHAREFLAG_DFS_ROOT | SMB2_SHAREFLAG_ENCRYPT_DATA;
     const uint32_t capabilities = SMB2_SHARE_CAP_DFS | SMB2_SHARE_CAP_CONTINUOUS_AVAILABILITY |
                                   SMB2_SHARE_CAP_SCALEOUT | SMB2_SHARE_CAP_CLUSTER |
                                   SMB2_SHARE_CAP_ASYMMETRIC | SMB2_SHARE_CAP_REDIRECT_TO_OWNER;
     bool demanded = body->share_flags & SMB2_SHAREFLAG_ENCRYPT_DATA;
+    struct rule_verdict ruled;
+    judge_share_again(session, share, &ruled);
+    bind_verdict(session, tree, body, share, &ruled);
     tree->upstream_encrypts =
         demanded || config_share_listed(link->upstream->encrypted_shares,
                                         link->upstream->encrypted_shares_count, share);
-    tree->client_encrypts =
-        demanded || config_share_listed(link->listener->encrypted_shares,
-                                        link->listener->encrypted_shares_count, share);
+    tree->client_encrypts = demanded || ruled.encryption ||
+                            config_share_listed(link->listener->encrypted_shares,
+                                                link->listener->encrypted_shares_count, share);
     if ((tree->upstream_encrypts && !link->server.cipher) ||
         (tree->client_encrypts && !link->client.cipher))
         return false;
+    if (tree->read_only)
+        tree_connect_response_limit(message->at, READ_ONLY_ACCESS);
     tree_connect_response_patch(message->at,
                                 (body->share_flags & ~withheld) |
                                     (tree->client_encrypts ? SMB2_SHAREFLAG_ENCRYPT_DATA : 0),
@@ -87,6 +110,7 @@ void tree_forget(struct session *session, uint32_t tree_id)
     if (!tree)
         return;
     table_remove(&session->trees, &tree->by_id);
+    free(tree->path);
     free(tree);
 }
 
@@ -111,9 +135,22 @@ bool tree_path_split(struct span path, struct span *server, struct span *share)
            span_slice(path, slash + 2, path.size - slash - 2, share);
 }
 
+uint32_t tree_judge(struct session *session, struct span path)
+{
+    char text[PATH_MAX_LOGGED], server[SHARE_MAX], share[SHARE_MAX];
+    struct rule_verdict verdict;
+    struct span server_part, share_part;
+    if (!tree_path_split(path, &server_part, &share_part) ||
+        !text_from_utf16_strict(share_part, share, sizeof share))
+        return STATUS_BAD_NETWORK_NAME;
+    text_from_utf16(server_part, server, sizeof server);
+    text_from_utf16(path, text, sizeof text);
+    judge_server_name(session, server, text);
+    return judge_share(session, share, text, &verdict) ? STATUS_SUCCESS : STATUS_ACCESS_DENIED;
+}
+
 bool tree_note(struct pending *pending, struct span message, uint16_t dialect)
 {
-    enum { PATH_MAX_LOGGED = 512, SHARE_MAX = 1024 };
     char path[PATH_MAX_LOGGED], share[SHARE_MAX];
     struct tree_connect_request body;
     struct span server, name;
@@ -191,7 +228,9 @@ enum tree_verdict tree_response(struct link *link, struct pending *pending,
                     "tree_connect");
         return TREE_HELD;
     }
-    if (!rewrite(link, message, tree, &body, pending->share)) {
+    free(tree->path);
+    tree->path = strdup(pending->path);
+    if (!rewrite(session, message, tree, &body, pending->share)) {
         report_unencrypted(link, pending, tree);
         report_tree(link, pending, STATUS_ACCESS_DENIED);
         take_back(session, SMB2_TREE_DISCONNECT, message->header.tree_id,

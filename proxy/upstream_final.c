@@ -49,7 +49,8 @@ static bool decide_encryption(struct session *session, bool demanded)
     session->upstream_encrypts =
         upstream_can && (demanded || link->upstream->encryption >= CONFIG_ENCRYPTION_IF_OFFERED);
     session->client_encrypts =
-        client_can && (demanded || link->listener->encryption >= CONFIG_ENCRYPTION_IF_OFFERED);
+        client_can && (demanded || session->rule_encrypts ||
+                       link->listener->encryption >= CONFIG_ENCRYPTION_IF_OFFERED);
     return true;
 }
 

@@ -70,6 +70,9 @@ static inline void fixture_session(struct fixture *fixture)
     struct session *session = session_new(&fixture->link);
     assert_non_null(session);
     session->state = SESSION_VALID;
+    session->identity = calloc(1, sizeof *session->identity);
+    assert_non_null(session->identity);
+    session->identity->mechanism = MECHANISM_NTLM;
     session->client_id = FIXTURE_CLIENT_ID;
     session->upstream_id = FIXTURE_UPSTREAM_ID;
     session->client_signer = signer_new(SIGNING_AES_CMAC, client_key);

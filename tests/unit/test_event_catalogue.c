@@ -36,6 +36,9 @@ static void test_windows_events(void **state)
         {EVENT_UNENCRYPTED_REFUSED, 3022, "SMBServer/Audit"},
         {EVENT_UPSTREAM_NO_SIGNING, 31998, "SMBClient/Audit"},
         {EVENT_UPSTREAM_ENCRYPTION, 31999, "SMBClient/Audit"},
+        {EVENT_CLIENT_NO_SIGNING, 3021, "SMBServer/Audit"},
+        {EVENT_CLIENT_NO_ENCRYPTION, 3022, "SMBServer/Audit"},
+        {EVENT_UPSTREAM_NO_ENCRYPTION, 31999, "SMBClient/Audit"},
         {EVENT_TARGET_NAME_REFUSED, 5168, "Security"},
     };
     (void)state;

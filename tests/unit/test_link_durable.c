@@ -54,8 +54,6 @@ static void open_recorder(struct fixture *fixture, struct recorder *recorder)
     recorder->channel = channel_new(fixture->worker.base, fds[0], &asked, recorder);
     fixture->worker.recorder = channel_new(fixture->worker.base, fds[1], &answered, fixture);
     assert_true(recorder->channel && fixture->worker.recorder);
-    session->identity = calloc(1, sizeof *session->identity);
-    assert_non_null(session->identity);
     strcpy(session->login, login_kind_name(LOGIN_MAPPED));
     traffic_begin(fixture);
     add_tree(fixture, PLAIN_TREE, false);

@@ -1,0 +1,197 @@
+#include "proxy/guard.h"
+
+#include <string.h>
+
+#include "proxy/body.h"
+#include "proxy/fsctl.h"
+#include "proxy/judge.h"
+#include "proxy/open.h"
+#include "proxy/pipe.h"
+#include "proxy/read_only.h"
+#include "proxy/worker_state.h"
+
+/* Where a request stands: by its tree, and by the open that it names, which a client could name in
+ * another tree. */
+struct place {
+    struct link *link;
+    struct session *session;
+    struct tree *tree;
+    struct tree *open_tree; /* NULL: the same, or none */
+    struct open *open;      /* NULL: none, or not known */
+};
+
+static const struct verdict forward = {VERDICT_FORWARD, 0};
+static const struct verdict denied = {VERDICT_REFUSE, STATUS_ACCESS_DENIED};
+
+static struct span bytes_of(const struct smb2_message *message)
+{
+    return (struct span){message->at, message->size};
+}
+
+/* The FileId of a request that the guard looks into; false when it has none. */
+static bool file_id_of(const struct smb2_message *message, struct span *file_id)
+{
+    uint16_t command = message->header.command;
+    size_t offset = command == SMB2_IOCTL                               ? 8
+                    : command == SMB2_WRITE || command == SMB2_SET_INFO ? 16
+                                                                        : 0;
+    return offset &&
+           span_slice(bytes_of(message), SMB2_HEADER_SIZE + offset, FILE_ID_SIZE, file_id);
+}
+
+static struct place place_of(struct link *link, struct session *session, struct tree *tree,
+                             const struct smb2_message *message)
+{
+    struct place place = {link, session, tree, NULL, NULL};
+    struct span file_id;
+    if (!file_id_of(message, &file_id))
+        return place;
+    struct open *open = open_find(link, file_id.at);
+    if (open && open->session == session) {
+        place.open = open;
+        place.open_tree = session_tree(session, open->tree_id);
+    }
+    return place;
+}
+
+static void tell(const struct place *place, enum event_kind kind, const struct tree *tree,
+                 const struct pipe *pipe, uint16_t command, const char *reason, bool refused)
+{
+    struct report report;
+    report_start(&report, kind, place->link, place->session, LEG_CLIENT, reason);
+    report.event.field[FIELD_VERDICT] = refused ? "refused" : "recorded";
+    report.event.field[FIELD_COMMAND] = smb2_command_name(command);
+    report.event.field[FIELD_SHARE] = tree ? tree->path : NULL;
+    report.event.field[FIELD_PIPE] = pipe ? pipe->name : NULL;
+    report.event.field[FIELD_RULE] = pipe ? pipe->rule : tree ? tree->rule : NULL;
+    report_send(place->link->worker, &report);
+}
+
+/* A share in which a request must not change anything, or NULL. */
+static struct tree *limiting(const struct place *place)
+{
+    struct tree *trees[] = {place->tree, place->open_tree};
+    for (size_t i = 0; i < 2; i++)
+        if (trees[i] && !trees[i]->pipes && (trees[i]->read_only || trees[i]->read_only_audit))
+            return trees[i];
+    return NULL;
+}
+
+/* Each command is told once of each share: clients try again and again. */
+static struct verdict guard_changes(const struct place *place, struct smb2_message *message)
+{
+    struct tree *tree = limiting(place);
+    uint16_t command = message->header.command;
+    if (!tree)
+        return forward;
+    bool forbidden = read_only_forbids(message);
+    if (forbidden && !(tree->told & 1u << command)) {
+        tree->told |= 1u << command;
+        tell(place, tree->read_only ? EVENT_READ_ONLY_REFUSED : EVENT_RULE_AUDIT, tree, NULL,
+             command, "read_only", tree->read_only);
+    }
+    if (!tree->read_only)
+        return forward;
+    if (forbidden)
+        return denied;
+    if (command == SMB2_CREATE)
+        read_only_limit(message);
+    return forward;
+}
+
+static struct verdict guard_pipe_create(const struct place *place,
+                                        const struct smb2_message *message)
+{
+    struct create_request body;
+    struct rule_verdict verdict;
+    char name[PIPE_NAME_MAX];
+    if (!create_request_read(bytes_of(message), &body) || !pipe_name_read(body.name, name)) {
+        tell(place, EVENT_PIPE_REFUSED, place->tree, NULL, SMB2_CREATE, "name", true);
+        return denied;
+    }
+    return judge_pipe(place->session, name, &verdict) ? forward : denied;
+}
+
+/* What a client says in a pipe: WRITE or FSCTL_PIPE_TRANSCEIVE. */
+static struct verdict guard_rpc(const struct place *place, struct span data, uint16_t command)
+{
+    struct pipe *pipe = place->open ? place->open->pipe : NULL;
+    struct rpc_stream alone = {.have = 0};
+    if (pipe && pipe->logins == PIPE_LOGINS_ALLOWED)
+        return forward;
+    enum rpc_content content = rpc_take(pipe ? &pipe->stream : &alone, data);
+    /* Before its CREATE has been answered nothing can be remembered of a pipe. */
+    if (content == RPC_PLAIN && !pipe && !rpc_is_between(&alone))
+        content = RPC_MALFORMED;
+    if (content == RPC_PLAIN)
+        return forward;
+    bool recorded = pipe && pipe->logins == PIPE_LOGINS_RECORDED;
+    tell(place, recorded ? EVENT_RULE_AUDIT : EVENT_RPC_BIND_REFUSED, place->tree, pipe, command,
+         content == RPC_AUTHENTICATED ? "authenticated_rpc" : "no_dcerpc", !recorded);
+    if (recorded)
+        pipe->logins = PIPE_LOGINS_ALLOWED;
+    return recorded ? forward : denied;
+}
+
+static struct verdict guard_pipe_write(const struct place *place,
+                                       const struct smb2_message *message)
+{
+    struct span data;
+    struct reader reader = reader_over(message->at, message->size);
+    uint16_t offset;
+    uint32_t size;
+    if (!read_skip(&reader, SMB2_HEADER_SIZE + 2) || !read_le16(&reader, &offset) ||
+        !read_le32(&reader, &size) || !span_slice(bytes_of(message), offset, size, &data))
+        return (struct verdict){VERDICT_REFUSE, STATUS_INVALID_PARAMETER};
+    return guard_rpc(place, data, SMB2_WRITE);
+}
+
+static struct verdict guard_pipe_ioctl(const struct place *place,
+                                       const struct smb2_message *message)
+{
+    struct ioctl_request body;
+    if (!ioctl_request_read(bytes_of(message), &body))
+        return (struct verdict){VERDICT_REFUSE, STATUS_INVALID_PARAMETER};
+    if (body.code == FSCTL_PIPE_TRANSCEIVE)
+        return guard_rpc(place, body.input, SMB2_IOCTL);
+    if (fsctl_is_of_pipes(body.code) && body.code != FSCTL_PIPE_PEEK &&
+        body.code != FSCTL_PIPE_WAIT)
+        return (struct verdict){VERDICT_REFUSE, STATUS_NOT_SUPPORTED};
+    return forward;
+}
+
+struct verdict guard_request(struct link *link, struct session *session, struct tree *tree,
+                             struct smb2_message *message)
+{
+    uint16_t command = message->header.command;
+    if (!session->guarded || (command != SMB2_CREATE && command != SMB2_WRITE &&
+                              command != SMB2_IOCTL && command != SMB2_SET_INFO))
+        return forward;
+    struct place place = place_of(link, session, tree, message);
+    struct verdict verdict = guard_changes(&place, message);
+    bool on_pipe = (tree && tree->pipes) || (place.open && place.open->pipe);
+    if (verdict.what != VERDICT_FORWARD || !on_pipe)
+        return verdict;
+    switch (command) {
+    case SMB2_CREATE: return guard_pipe_create(&place, message);
+    case SMB2_WRITE: return guard_pipe_write(&place, message);
+    case SMB2_IOCTL: return guard_pipe_ioctl(&place, message);
+    default: return forward;
+    }
+}
+
+bool guard_note(struct session *session, const struct tree *tree, struct span message,
+                struct pending *pending)
+{
+    struct create_request body;
+    struct rule_verdict verdict;
+    char name[PIPE_NAME_MAX];
+    pending->read_only = tree && tree->read_only && !tree->pipes;
+    if (!tree || !tree->pipes)
+        return true;
+    if (!create_request_read(message, &body) || !pipe_name_read(body.name, name))
+        return false;
+    judge_pipe_again(session, name, &verdict);
+    pending->pipe = pipe_new(name, &verdict);
+    return pending->pipe != NULL;
+}

@@ -1,0 +1,34 @@
+/*
+ * Named pipes that a client has open: what of DCE/RPC may be said in each.
+ */
+#ifndef COUNTERSIGN_PROXY_PIPE_H
+#define COUNTERSIGN_PROXY_PIPE_H
+
+#include "policy/rule.h"
+#include "proxy/rpc.h"
+
+enum { PIPE_NAME_MAX = 128 };
+
+/* What becomes of a login inside of it. */
+enum pipe_logins {
+    PIPE_LOGINS_REFUSED,
+    PIPE_LOGINS_RECORDED, /* once, and allowed */
+    PIPE_LOGINS_ALLOWED,  /* nothing that is written is looked at */
+};
+
+struct pipe {
+    char name[PIPE_NAME_MAX];
+    const char *rule; /* whose verdict it is; NULL: none. Borrowed from the configuration. */
+    enum pipe_logins logins;
+    struct rpc_stream stream;
+};
+
+/* The bare name of a pipe from a CREATE request: "\\PIPE\\srvsvc" is "srvsvc". False when it is
+ * no text, or too long for any pipe there is; then it is no pipe that a rule could name. */
+MUST_USE bool pipe_name_read(struct span utf16, char name[PIPE_NAME_MAX]);
+
+/* NULL when out of memory. */
+struct pipe *pipe_new(const char *name, const struct rule_verdict *verdict);
+void pipe_free(struct pipe *pipe); /* NULL is allowed */
+
+#endif
