@@ -64,6 +64,7 @@ enum event_kind {
     EVENT_READ_ONLY_REFUSED,      /* a change where a rule says read_only */
     EVENT_PIPE_REFUSED,           /* a named pipe that no rule opens */
     EVENT_RPC_BIND_REFUSED,       /* a login inside a named pipe */
+    EVENT_RPC_CALL_REFUSED,       /* a call that needs the session key of the connection */
     EVENT_NAME_MISMATCH,          /* the client calls us by different names; recorded */
     EVENT_CLIENT_NO_SIGNING,      /* a client says that it does not sign (3021); recorded */
     EVENT_CLIENT_NO_ENCRYPTION,   /* a client that cannot encrypt (3022); recorded */

@@ -214,7 +214,8 @@ static void carry_out_otherwise(const struct config *config, struct rule_verdict
 void rule_judge(const struct config *config, const struct rule_facts *facts,
                 struct rule_verdict *verdict)
 {
-    bool may_follow = false; /* an earlier rule may still allow it */
+    /* An earlier rule may still allow it; and would, if what is audited were enforced. */
+    bool may_follow = false, would_follow = false;
     enum match match = MATCH_NO;
     unsigned i = 0;
     *verdict = (struct rule_verdict){.what = RULE_ALLOW};
@@ -222,14 +223,21 @@ void rule_judge(const struct config *config, const struct rule_facts *facts,
         match = matches(config, &config->rules[i], facts);
         if (match == MATCH_YES)
             break;
-        may_follow |= match == MATCH_LATER && config->rules[i].then != CONFIG_REFUSE;
+        if (match == MATCH_LATER) {
+            const struct config_rule *rule = &config->rules[i];
+            bool records = rule->then == CONFIG_AUDIT;
+            may_follow |= rule->then != CONFIG_REFUSE;
+            would_follow |=
+                rule->then == CONFIG_ALLOW || (records && demands_anything(&rule->demand));
+        }
     }
     verdict->index = i;
     if (i < config->rules_count)
         carry_out(&config->rules[i], facts, verdict);
     else
         carry_out_otherwise(config, verdict);
-    if (verdict->what != RULE_ALLOW && may_follow)
+    if ((verdict->what == RULE_REFUSE && may_follow) ||
+        (verdict->what == RULE_AUDIT && would_follow))
         *verdict = (struct rule_verdict){.what = RULE_ALLOW, .index = config->rules_count};
     bool pipe_is_named = i < config->rules_count && config->rules[i].to.pipe_count;
     if (facts->stage == RULE_AT_PIPE && verdict->what != RULE_REFUSE && !pipe_is_named &&

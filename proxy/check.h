@@ -26,6 +26,9 @@ int check_conclude(const struct check *check);
 /* What each listener lets through. */
 void check_listeners(struct check *check, const struct config *config);
 
+/* How many rules there are, and what this host cannot tell for them. */
+void check_rules(struct check *check, const struct config *config);
+
 /* Whether the accounts of the processes are there, when started as root. */
 void check_users(struct check *check, const struct config *config);
 

@@ -36,6 +36,18 @@ void check_listeners(struct check *check, const struct config *config)
         check_listener(check, &config->listeners[i]);
 }
 
+void check_rules(struct check *check, const struct config *config)
+{
+    static const char *const otherwise[] = {"allowed", "refused", "allowed and recorded"};
+    check_say("rules: %u; where none matches it is %s", config->rules_count,
+              otherwise[config->otherwise]);
+    for (unsigned i = 0; i < config->groups_count; i++)
+        check_warning(check,
+                      "rules name the group @%s; a user of whom nobody tells whether he is in it "
+                      "counts as not in it",
+                      config->groups[i]);
+}
+
 static void check_user(struct check *check, const char *option, const char *name)
 {
     struct process_user user;

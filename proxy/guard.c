@@ -2,12 +2,14 @@
 
 #include <string.h>
 
+#include "policy/plain.h"
 #include "proxy/body.h"
 #include "proxy/fsctl.h"
 #include "proxy/judge.h"
 #include "proxy/open.h"
 #include "proxy/pipe.h"
 #include "proxy/read_only.h"
+#include "proxy/samr_call.h"
 #include "proxy/worker_state.h"
 
 /* Where a request stands: by its tree, and by the open that it names, which a client could name in
@@ -119,6 +121,10 @@ static struct verdict guard_rpc(const struct place *place, struct span data, uin
     struct rpc_stream alone = {.have = 0};
     if (pipe && pipe->logins == PIPE_LOGINS_ALLOWED)
         return forward;
+    if (pipe && plain_same(pipe->name, "samr") && samr_call_needs_session_key(data)) {
+        tell(place, EVENT_RPC_CALL_REFUSED, place->tree, pipe, command, "session_key", true);
+        return denied;
+    }
     enum rpc_content content = rpc_take(pipe ? &pipe->stream : &alone, data);
     /* Before its CREATE has been answered nothing can be remembered of a pipe. */
     if (content == RPC_PLAIN && !pipe && !rpc_is_between(&alone))

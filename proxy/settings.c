@@ -150,6 +150,8 @@ struct keeper_settings *settings_for_keeper(const struct config *config)
     settings->threads = KEEPER_THREADS;
     settings->remote_threads = KEEPER_REMOTE_THREADS;
     settings->winbind = config->winbind;
+    settings->groups = (const char *const *)config->groups;
+    settings->groups_count = config->groups_count;
     if (!fill(config, settings)) {
         settings_free(settings);
         return NULL;

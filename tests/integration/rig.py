@@ -9,7 +9,7 @@ from capture import TO_SERVER, Relay
 from harness import USERS
 from proxy import Proxy, listener, upstream
 from rawclient import RawClient
-from smbtools import SmbClient
+from smbtools import RpcClient, SmbClient
 from report import assert_independent
 from verify import check
 
@@ -71,6 +71,10 @@ class Rig:
     def smbclient_direct(self, directory, **options):
         """smbclient at the listener without relays."""
         return SmbClient(str(directory), *self.direct, **options)
+
+    def rpcclient(self, directory, **options):
+        """rpcclient through both relays."""
+        return RpcClient(self.smbclient(directory, **options))
 
     def raw(self, **options):
         """The tests' own client through both relays."""

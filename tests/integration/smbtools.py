@@ -1,4 +1,4 @@
-"""The real clients: smbclient and rclone as programs."""
+"""The real clients: smbclient, rpcclient and rclone as programs."""
 
 import os
 
@@ -62,6 +62,36 @@ class SmbClient:
         done = self.run(commands, **options)
         assert done.returncode != 0, done.stdout
         return done.stdout + done.stderr
+
+
+class RpcClient:
+    """rpcclient: calls over named pipes. It shares smbclient's configuration."""
+
+    def __init__(self, smbclient):
+        self.smbclient = smbclient
+
+    def run(self, commands, user="alice", binding="", options=(), seconds=60):
+        """Runs `commands` ("srvinfo;netshareenum"); `binding` are options of the RPC binding, as
+        "[sign,ntlm]". The finished process."""
+        client = self.smbclient
+        return run(["rpcclient", "-s", client.configuration, "-p", str(client.port), "-U",
+                    f"LABGROUP\\{user}%{USERS[user]}", "-m", SAMBA_DIALECTS[client.dialect], *options,
+                    f"ncacn_np:{client.address}{binding}", "-c", commands], seconds,
+                   cwd=client.directory)
+
+    def must(self, commands, **options):
+        """The output of calls that must succeed."""
+        done = self.run(commands, **options)
+        text = done.stdout + done.stderr
+        assert done.returncode == 0 and "NT_STATUS" not in text and "WERR" not in text, text
+        return done.stdout
+
+    def fails(self, commands, **options):
+        """The output of calls that must not work."""
+        done = self.run(commands, **options)
+        text = done.stdout + done.stderr
+        assert done.returncode != 0 or "NT_STATUS" in text or "WERR" in text, text
+        return text
 
 
 class Rclone:

@@ -156,6 +156,17 @@ static void test_login_waits_for_the_share(void **state)
     expect(config, bob(), RULE_ALLOW, NULL, NULL);
     expect(config, at_share(bob(), "data"), RULE_REFUSE, NULL, "no_rule");
     config_free(config);
+    /* A share that is only audited would be refused: so the login is told of, but goes on. */
+    config = rules("rules:\n"
+                   "- {name: public, to: {share: [public]}, then: audit}\n"
+                   "- {name: no-ntlm, preset: no-ntlm, then: audit}\n");
+    expect(config, bob(), RULE_AUDIT, "no-ntlm", "rule");
+    config_free(config);
+    config = rules("rules:\n"
+                   "- {name: public, to: {share: [public]}, then: audit}\n"
+                   "- {name: no-ntlm, preset: no-ntlm}\n");
+    expect(config, bob(), RULE_ALLOW, NULL, NULL);
+    config_free(config);
     /* What cannot be demanded yet is not. */
     config = rules("rules:\n"
                    "- {name: public, to: {share: [public]}, then: allow}\n"
