@@ -140,6 +140,10 @@ class Nas:
                        input=f"{password}\n{password}\n", env=self._environment())
             assert done.returncode == 0, done.stderr
 
+    def tool(self, name, *arguments):
+        """Runs one of Samba's own programs on this file server's databases, to its end."""
+        return run([name, "-s", self._path("smb.conf"), *arguments], env=self._environment())
+
     def _environment(self):
         """smbd finds alice and bob through nss_wrapper: no account of this machine is touched."""
         return dict(os.environ, LD_PRELOAD="libnss_wrapper.so", NSS_WRAPPER_PASSWD=self._path("passwd"),
