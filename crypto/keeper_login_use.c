@@ -90,8 +90,10 @@ static enum login_use use_ticket(struct login *login)
     return use;
 }
 
-/* The ticket must be of the user who was proven, however the KDC spells him. */
-MUST_USE static bool is_of_user(krb5_context context, const krb5_creds *creds, const char *user)
+/* The ticket must be of the user who was proven, under the name that was asked for or, as Windows
+ * has it where it found "user@DOMAIN", under the user's own. */
+MUST_USE static bool is_of_user(krb5_context context, const krb5_creds *creds, const char *user,
+                                const char *asked)
 {
     char *name;
     if (!user)
@@ -100,7 +102,9 @@ MUST_USE static bool is_of_user(krb5_context context, const krb5_creds *creds, c
                                 KRB5_PRINCIPAL_UNPARSE_NO_REALM | KRB5_PRINCIPAL_UNPARSE_DISPLAY,
                                 &name) != 0)
         return false;
-    bool same = text_same_name(name, user);
+    size_t size = strlen(name);
+    bool same = text_same_name(name, user) ||
+                (strncmp(asked, name, size) == 0 && strrchr(asked, '@') == asked + size);
     krb5_free_unparsed_name(context, name);
     return same;
 }
@@ -124,7 +128,7 @@ static enum login_use use_request(struct login *login, const struct login_means 
     case TICKET_REFUSED: return login_unusable(login, KEEPER_REASON_REFUSAL, refusal);
     case TICKET_HERE: break;
     }
-    enum login_use use = is_of_user(context, &creds, user)
+    enum login_use use = is_of_user(context, &creds, user, login->client)
                              ? use_creds(login, context, &creds)
                              : login_unusable(login, KEEPER_REASON_REFUSAL, REFUSAL_NOT_DELEGATED);
     krb5_free_cred_contents(context, &creds);

@@ -165,15 +165,6 @@ static inline struct keeper_logged_in serve_kerberos(struct harness *harness, st
     return logged_in;
 }
 
-static inline void send_release(struct played *worker, const uint8_t handle[KEEPER_HANDLE_SIZE])
-{
-    struct writer writer = writer_over(message_buffer, sizeof message_buffer);
-    struct keeper_release message;
-    memcpy(message.handle, handle, sizeof message.handle);
-    keeper_release_write(&writer, &message);
-    assert_true(channel_send(worker->channel, KEEPER_RELEASE, writer_span(&writer), -1));
-}
-
 static inline bool is_nothing(const uint8_t handle[KEEPER_HANDLE_SIZE])
 {
     static const uint8_t nothing[KEEPER_HANDLE_SIZE];

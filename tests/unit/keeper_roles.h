@@ -231,9 +231,10 @@ static inline struct span server_token(const struct server *server)
 }
 
 /* After send_login(): the rest of it, to the end. The login must be of that kind and account. */
-static inline void serve(struct harness *harness, struct played *worker, uint64_t attempt,
-                         const char *user, const uint8_t hash[NT_HASH_SIZE], const char *login,
-                         const char *account, bool fell_back)
+static inline struct keeper_logged_in serve(struct harness *harness, struct played *worker,
+                                            uint64_t attempt, const char *user,
+                                            const uint8_t hash[NT_HASH_SIZE], const char *login,
+                                            const char *account, bool fell_back)
 {
     static struct server server;
     struct keeper_continue message;
@@ -258,6 +259,16 @@ static inline void serve(struct harness *harness, struct played *worker, uint64_
     assert_string_equal(acceptor_identity(server.acceptor)->target_name, NAS_TARGET);
     acceptor_free(server.acceptor);
     free(letter);
+    return logged_in;
+}
+
+static inline void send_release(struct played *worker, const uint8_t handle[KEEPER_HANDLE_SIZE])
+{
+    struct writer writer = writer_over(message_buffer, sizeof message_buffer);
+    struct keeper_release message;
+    memcpy(message.handle, handle, sizeof message.handle);
+    keeper_release_write(&writer, &message);
+    assert_true(channel_send(worker->channel, KEEPER_RELEASE, writer_span(&writer), -1));
 }
 
 #endif

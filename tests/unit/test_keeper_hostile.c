@@ -108,6 +108,66 @@ static void test_handle_of_an_ended_worker(void **state)
     expect_bad_handle(*state, second, 1);
 }
 
+/* What renews a session of alice's on link 7. */
+static struct keeper_logged_in log_in(struct harness *harness, struct played *worker,
+                                      uint64_t attempt)
+{
+    uint8_t handle[KEEPER_HANDLE_SIZE];
+    prove(harness, worker, attempt, 7, "alice", "", alice_hash, handle);
+    send_login(worker, attempt + 1, 7, UPSTREAM_SAME, handle);
+    return serve(harness, worker, attempt + 1, "alice", alice_hash, "same", "alice", false);
+}
+
+/* A renewal is for the session's own worker, link and file server, and gives no second one. */
+static void test_renewal_in_wrong_hands(void **state)
+{
+    struct played *honest = add_worker(*state), *hostile = add_worker(*state);
+    struct keeper_logged_in logged_in = log_in(*state, honest, 1);
+    send_login(hostile, 1, 7, UPSTREAM_SAME, logged_in.renewal);
+    expect_bad_handle(*state, hostile, 1);
+    send_login(honest, 3, 7, UPSTREAM_SAME, logged_in.renewal);
+    expect_bad_handle(*state, honest, 3);
+    logged_in = log_in(*state, hostile, 2);
+    send_login(hostile, 4, 8, UPSTREAM_SAME, logged_in.renewal);
+    expect_bad_handle(*state, hostile, 4);
+    logged_in = log_in(*state, hostile, 5);
+    send_login(hostile, 7, 7, UPSTREAM_MAPPED_SAME, logged_in.renewal);
+    expect_bad_handle(*state, hostile, 7);
+    logged_in = log_in(*state, hostile, 8);
+    send_login(hostile, 10, 7, UPSTREAM_SAME, logged_in.renewal);
+    serve(*state, hostile, 10, "alice", alice_hash, "same", "alice", false);
+    send_login(hostile, 11, 7, UPSTREAM_SAME, logged_in.renewal);
+    expect_bad_handle(*state, hostile, 11);
+}
+
+/* A renewal handle ends with its worker, and releasing ends it; what is none is no harm. */
+static void test_renewal_ends(void **state)
+{
+    static const uint8_t nothing[KEEPER_HANDLE_SIZE] = {0};
+    struct played *first = add_worker(*state);
+    struct keeper_logged_in logged_in = log_in(*state, first, 1);
+    played_end(first);
+    struct played *second = add_worker(*state);
+    send_login(second, 1, 7, UPSTREAM_SAME, logged_in.renewal);
+    expect_bad_handle(*state, second, 1);
+    logged_in = log_in(*state, second, 2);
+    send_release(second, nothing);
+    send_release(second, logged_in.renewal);
+    send_release(second, logged_in.renewal);
+    send_login(second, 4, 7, UPSTREAM_SAME, logged_in.renewal);
+    expect_bad_handle(*state, second, 4);
+}
+
+static void test_release_of_anothers_handle(void **state)
+{
+    struct played *honest = add_worker(*state), *hostile = add_worker(*state);
+    struct keeper_logged_in logged_in = log_in(*state, honest, 1);
+    send_release(hostile, logged_in.renewal);
+    wait_until_gone(*state, hostile);
+    send_login(honest, 3, 7, UPSTREAM_SAME, logged_in.renewal);
+    serve(*state, honest, 3, "alice", alice_hash, "same", "alice", false);
+}
+
 static void test_step_of_somebody_else(void **state)
 {
     uint8_t handle[KEEPER_HANDLE_SIZE];
@@ -483,14 +543,15 @@ static void test_worker_that_does_not_read(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        WITH_KEEPER(test_login_without_proof),       WITH_KEEPER(test_login_after_refusal),
-        WITH_KEEPER(test_handle_of_another_link),    WITH_KEEPER(test_handle_of_another_worker),
-        WITH_KEEPER(test_handle_used_twice),         WITH_KEEPER(test_handle_of_an_ended_worker),
-        WITH_KEEPER(test_step_of_somebody_else),     WITH_KEEPER(test_offences_end_the_worker),
-        WITH_KEEPER(test_malformed_message),         WITH_KEEPER(test_too_many_attempts),
-        WITH_KEEPER(test_forgotten_in_the_pool),     WITH_KEEPER(test_forgotten_attempt_is_over),
-        WITH_KEEPER(test_refusals_made_up),          WITH_KEEPER(test_gone_with_work_in_the_pool),
-        WITH_KEEPER(test_worker_that_does_not_read),
+        WITH_KEEPER(test_login_without_proof),        WITH_KEEPER(test_login_after_refusal),
+        WITH_KEEPER(test_handle_of_another_link),     WITH_KEEPER(test_handle_of_another_worker),
+        WITH_KEEPER(test_handle_used_twice),          WITH_KEEPER(test_handle_of_an_ended_worker),
+        WITH_KEEPER(test_renewal_in_wrong_hands),     WITH_KEEPER(test_renewal_ends),
+        WITH_KEEPER(test_release_of_anothers_handle), WITH_KEEPER(test_step_of_somebody_else),
+        WITH_KEEPER(test_offences_end_the_worker),    WITH_KEEPER(test_malformed_message),
+        WITH_KEEPER(test_too_many_attempts),          WITH_KEEPER(test_forgotten_in_the_pool),
+        WITH_KEEPER(test_forgotten_attempt_is_over),  WITH_KEEPER(test_refusals_made_up),
+        WITH_KEEPER(test_gone_with_work_in_the_pool), WITH_KEEPER(test_worker_that_does_not_read),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
