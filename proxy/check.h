@@ -26,14 +26,14 @@ int check_conclude(const struct check *check);
 /* What each listener lets through. */
 void check_listeners(struct check *check, const struct config *config);
 
-/* How many rules there are, and what this host cannot tell for them. */
-void check_rules(struct check *check, const struct config *config);
+/* How many rules there are, and what happens otherwise. */
+void check_rules(const struct config *config);
 
 /* Whether the accounts of the processes are there, when started as root. */
 void check_users(struct check *check, const struct config *config);
 
 /* The credentials file: whether the keeper will be able to read it, and whether it has what the
- * logins need. */
+ * logins, and the groups that rules name, need. */
 void check_credentials(struct check *check, const struct config *config);
 
 /* The keytabs and the libraries' configuration, where Kerberos is used. */

@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "crypto/credentials.h"
+#include "crypto/groups.h"
 #include "proxy/check.h"
 #include "proxy/process.h"
 #include "proxy/smb2.h"
@@ -36,16 +37,11 @@ void check_listeners(struct check *check, const struct config *config)
         check_listener(check, &config->listeners[i]);
 }
 
-void check_rules(struct check *check, const struct config *config)
+void check_rules(const struct config *config)
 {
     static const char *const otherwise[] = {"allowed", "refused", "allowed and recorded"};
     check_say("rules: %u; where none matches it is %s", config->rules_count,
               otherwise[config->otherwise]);
-    for (unsigned i = 0; i < config->groups_count; i++)
-        check_warning(check,
-                      "rules name the group @%s; a user of whom nobody tells whether he is in it "
-                      "counts as not in it",
-                      config->groups[i]);
 }
 
 static void check_user(struct check *check, const char *option, const char *name)
@@ -101,6 +97,17 @@ static bool uses_login(const struct config *config, enum config_login login)
     return false;
 }
 
+/* Nobody is in a group that is not known: a rule for it says nothing. */
+static void check_groups(struct check *check, const struct config *config,
+                         const struct credentials *credentials)
+{
+    for (unsigned i = 0; i < config->groups_count; i++) {
+        const char *problem = groups_problem(config->groups[i], credentials, config->winbind);
+        if (problem)
+            check_warning(check, "rules name the group @%s: %s", config->groups[i], problem);
+    }
+}
+
 static void check_entries(struct check *check, const struct config *config,
                           const struct credentials *credentials)
 {
@@ -122,8 +129,10 @@ void check_credentials(struct check *check, const struct config *config)
 {
     struct credentials_error error;
     struct process_user keeper;
-    if (!config->credentials)
+    if (!config->credentials) {
+        check_groups(check, config, NULL);
         return;
+    }
     if (!check_find_keeper(config, &keeper)) {
         check_say("credentials: %s", config->credentials);
         check_problem(check, "not looked at: it must belong to users.keeper, which is no account");
@@ -139,5 +148,6 @@ void check_credentials(struct check *check, const struct config *config)
         return;
     }
     check_entries(check, config, credentials);
+    check_groups(check, config, credentials);
     credentials_free(credentials);
 }

@@ -86,7 +86,7 @@ static int check_file(const char *path, bool offline)
     check_kerberos(&check, config);
     check_winbind(&check, config, offline);
     check_listeners(&check, config);
-    check_rules(&check, config);
+    check_rules(config);
     for (unsigned i = 0; i < config->upstreams_count && !offline; i++)
         check_upstream(&check, &config->upstreams[i]);
     config_free(config);

@@ -4,13 +4,16 @@ Each refusal is tried by somebody whom the rule means and by somebody whom it do
 refused login, share or pipe may reach the file server.
 """
 
+import os
+import signal
+
 import pytest
 
 import bodies
 import smb2
-from harness import USERS
+from harness import USERS, wait_until
 from nas import Nas
-from proxy import command
+from proxy import UIDS, command
 from rawclient import Disconnected, Failed, RawClient
 from rig import Rig
 
@@ -79,6 +82,29 @@ def test_networks_and_listeners(nas):
         with RawClient(*rig.direct) as client:
             client.negotiate()
             client.login("bob")
+
+
+def test_groups(nas):
+    """Groups of the credentials file: bob is in it after a reload, and not before."""
+    with ruled(nas, {"name": "staff", "who": ["@Staff"], "then": "refuse"}) as rig:
+        rig.established("bob")[0].__exit__()
+        path = rig.proxy.credentials.path
+        done = command("group", "add", "--file", path, "staff", "bob")
+        assert done.returncode == 0, done.stderr
+        os.chown(path, UIDS["keeper"], UIDS["keeper"])
+        rig.proxy.process.send_signal(signal.SIGHUP)
+
+        def is_refused():
+            with rig.raw() as client:
+                client.negotiate()
+                try:
+                    client.login("bob")
+                except Failed as refused:
+                    return refused.status == smb2.ACCESS_DENIED
+            return False
+        wait_until(is_refused, "the group to be known", 5, 0.1)
+        assert refused_login(rig, "bob")["rule"] == "staff"
+        rig.established("alice")[0].__exit__()
 
 
 def test_ntlm_with_exceptions(nas):

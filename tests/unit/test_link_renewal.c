@@ -234,8 +234,6 @@ static void test_first_response_of_an_encrypted_session(void **state)
     struct session_setup_response body;
     session->state = SESSION_LOGGING_IN;
     session->client_encrypts = true;
-    session->identity = calloc(1, sizeof *session->identity);
-    assert_non_null(session->identity);
     client_login_done(session);
     size_t size = next_frame(fixture, LEG_CLIENT, frame);
     assert_true(smb2_header_read((struct span){frame, size}, &header));
