@@ -1,7 +1,7 @@
 /*
- * The configuration: what is read and what is filled in, and that the shipped proxy.yaml shows it.
+ * The configuration: what is read and what is filled in.
  */
-#include "tests/unit/config_text.h"
+#include "tests/unit/config_everything.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -97,44 +97,6 @@ static void test_names_of_host(void **state)
     assert_string_equal(config->netbios_name, "Files");
     config_free(config);
 }
-
-/* Each option, with another value than its default. */
-static const char everything[] =
-    "listeners:\n"
-    "- {name: a, address: 192.0.2.1, port: 4450, upstream: two, names: [x, \"2001:db8::1\"],\n"
-    "   min_dialect: 2.1, max_dialect: 3.0, signing: [hmac-sha256, aes-cmac],\n"
-    "   encryption: required, ciphers: [aes-256-ccm, aes-128-ccm], encrypted_shares: [Pay roll, "
-    "b],\n"
-    "   posture: encryption, multi_protocol: refuse, mic: required, target_name: required,\n"
-    "   mechanisms: [ntlm, kerberos], keytab: /a.keytab, services: [cifs/x, host/y.example.com]}\n"
-    "- {name: b, address: \"::\", upstream: one, target_name: off, min_dialect: 3.0.2,\n"
-    "   encryption: if-offered}\n"
-    "upstreams:\n"
-    "- {name: two, address: \"2001:db8::2\", port: 1445, server_name: NAS,\n"
-    "   login: [mapped, same, transition, delegate, ticket], service: cifs/p.d@D, keytab: /t,\n"
-    "   min_dialect: 3.0, max_dialect: 3.0.2, signing: [aes-cmac], connect_timeout: 100,\n"
-    "   connections: 8, quirks: [unsigned-bad-share, unsigned-errors], strict: true,\n"
-    "   encryption: if-offered, ciphers: [aes-256-gcm], encrypted_shares: [secret]}\n"
-    "- {name: one, address: nas.example.com, encryption: off, ciphers: [aes-128-gcm]}\n"
-    "rules:\n"
-    "- {name: r, preset: encrypt, who: [x, '@g'], from: {network: [10.0.0.0/8], listener: [a, "
-    "b]},\n"
-    "   to: {upstream: [one], share: [s, t]}, when: {mechanism: [kerberos], dialect: [3.1.1, "
-    "3.0],\n"
-    "   signing: [aes-gmac, hmac-sha256], cipher: [none, aes-128-ccm], target_name: [absent]},\n"
-    "   then: audit, demand: {kerberos: true, mutual_authentication: true, min_dialect: 3.0.2,\n"
-    "   encryption: true, read_only: true}}\n"
-    "- {name: p, to: {pipe: [spoolss]}, then: allow, authenticated_rpc: allow}\n"
-    "otherwise: refuse\n"
-    "credentials: /c\n"
-    "kerberos: {keytab: /k, config: /krb5.conf, rc4: allow}\n"
-    "winbind: true\n"
-    "audit: {file: ~, syslog: true}\n"
-    "users: {worker: \"1001\", keeper: k, recorder: r, keeper_groups: [wbpriv, \"117\"]}\n"
-    "limits: {connections: 10, connections_per_source: 9, login_timeout: 1000,\n"
-    "  sessions_per_connection: 1, interim_hold: 0, memory: 16}\n"
-    "workers: 3\n"
-    "netbios_name: N\nnetbios_domain: D\ndns_name: n.d\ndns_domain: e\n";
 
 static void test_every_option_listeners(void **state)
 {
@@ -434,147 +396,6 @@ static void test_dialect_names(void **state)
     assert_string_equal(config_dialect_name(0), "unknown");
 }
 
-/* proxy.yaml as text; with the options that are shown as comments ("#name: value") made options. */
-static char *shipped(bool comments_too)
-{
-    FILE *in = fopen("proxy.yaml", "r");
-    char *text = NULL, line[512];
-    size_t size;
-    FILE *out = open_memstream(&text, &size);
-    assert_non_null(in);
-    assert_non_null(out);
-    while (fgets(line, sizeof line, in)) {
-        char *hash = strchr(line, '#');
-        bool option = hash && strspn(line, " ") == (size_t)(hash - line) &&
-                      (hash[1] == '-' || (hash[1] >= 'a' && hash[1] <= 'z'));
-        if (option && comments_too)
-            memmove(hash, hash + 1, strlen(hash));
-        fputs(line, out);
-    }
-    fclose(in);
-    fclose(out);
-    return text;
-}
-
-/* What a configuration says, as YAML. */
-static char *printed(const char *text)
-{
-    struct config *config = parse(text);
-    char *yaml = NULL;
-    size_t size;
-    assert_int_equal(cyaml_save_data(&yaml, &size, &config_cyaml, &config_schema, config, 0),
-                     CYAML_OK);
-    config_free(config);
-    yaml = realloc(yaml, size + 1);
-    assert_non_null(yaml);
-    yaml[size] = '\0';
-    return yaml;
-}
-
-static void test_shipped_file_shows_defaults(void **state)
-{
-    char *text = shipped(false);
-    char *with_file = printed(text);
-    char *without = printed(LISTENER "  names: [files.example.com]\n" UPSTREAM CREDENTIALS);
-    (void)state;
-    assert_string_equal(with_file, without);
-    char *other = printed(LISTENER "  names: [files.example.com]\n" UPSTREAM CREDENTIALS
-                                   "limits: {memory: 1025}\n");
-    assert_string_not_equal(with_file, other);
-    free(other);
-    free(with_file);
-    free(without);
-    free(text);
-}
-
-/* In the first entry of its list, or in the second. */
-static bool is_shown(struct config_document *document, struct config_path path)
-{
-    char *index = strstr(path.text, "[0]");
-    if (config_document_has(document, path.text))
-        return true;
-    if (index)
-        index[1] = '1';
-    return index && config_document_has(document, path.text);
-}
-
-static unsigned count_missing(struct config_document *document, const char *where,
-                              const cyaml_schema_field_t *field)
-{
-    unsigned missing = 0;
-    for (; field->key; field++) {
-        struct config_path path = config_path_option(where, field->key);
-        const cyaml_schema_value_t *value = config_schema_at(path.text);
-        assert_non_null(value);
-        if (!is_shown(document, path)) {
-            print_message("proxy.yaml lacks %s\n", path.text);
-            missing++;
-        }
-        if (value->type == CYAML_SEQUENCE && value->sequence.entry->type == CYAML_MAPPING) {
-            path = config_path_entry(path.text, 0);
-            value = value->sequence.entry;
-        }
-        if (value->type == CYAML_MAPPING)
-            missing += count_missing(document, path.text, value->mapping.fields);
-    }
-    return missing;
-}
-
-static unsigned missing_in(const char *text)
-{
-    struct config_error error;
-    struct config_document *document = config_document_read(text, strlen(text), &error);
-    assert_non_null(document);
-    unsigned missing = count_missing(document, "", config_schema.mapping.fields);
-    config_document_free(document);
-    return missing;
-}
-
-/* An option of the file that is none is refused by the parser: so the two have the same options. */
-static void test_shipped_file_shows_every_option(void **state)
-{
-    char *text = shipped(true);
-    (void)state;
-    config_free(parse(text));
-    assert_int_equal(missing_in(text), 0);
-    free(text);
-    text = shipped(false);
-    /* server_name, three names of the host, and what is only there for Kerberos, winbind and
-     * rules */
-    assert_int_equal(missing_in(text), 35);
-    free(text);
-    assert_int_equal(missing_in(everything), 0);
-}
-
-/* Every number of the schema has a range, so that none is taken as it comes. */
-static void count_numbers(const char *where, const cyaml_schema_field_t *field, unsigned *numbers)
-{
-    for (; field->key; field++) {
-        struct config_path path = config_path_option(where, field->key);
-        const cyaml_schema_value_t *value = config_schema_at(path.text);
-        if (value->type == CYAML_UINT) {
-            assert_non_null(config_range_of(path.text));
-            (*numbers)++;
-        }
-        if (value->type == CYAML_SEQUENCE) {
-            path = config_path_entry(path.text, 0);
-            value = value->sequence.entry;
-        }
-        if (value->type == CYAML_MAPPING)
-            count_numbers(path.text, value->mapping.fields, numbers);
-    }
-}
-
-static void test_every_number_has_a_range(void **state)
-{
-    unsigned numbers = 0;
-    (void)state;
-    count_numbers("", config_schema.mapping.fields, &numbers);
-    assert_int_equal(numbers, 11);
-    assert_null(config_range_of("listeners[0].name"));
-    assert_null(config_range_of(""));
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -593,9 +414,6 @@ int main(void)
         cmocka_unit_test(test_other_limits_never_above_connections),
         cmocka_unit_test(test_files),
         cmocka_unit_test(test_dialect_names),
-        cmocka_unit_test(test_shipped_file_shows_defaults),
-        cmocka_unit_test(test_shipped_file_shows_every_option),
-        cmocka_unit_test(test_every_number_has_a_range),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
