@@ -77,7 +77,7 @@ class Controller:
                         "--server-role=dc", "--dns-backend=SAMBA_INTERNAL", "--host-name=dc1",
                         f"--adminpass={ADMINISTRATOR.split('%')[1]}", f"--host-ip={self.host.address}",
                         f"--targetdir={self.directory}", "--option=interfaces = lo eth0",
-                        "--option=bind interfaces only = yes"], 120)
+                        "--option=bind interfaces only = yes"], 300)
         for name in ("pid", "ncalrpc", "log"):
             os.makedirs(os.path.join(self.directory, name), exist_ok=True)
         # What provision wrote has parts of this machine's own smb.conf in it.

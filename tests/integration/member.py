@@ -71,7 +71,7 @@ class Member:
         with open(self.configuration, "w", encoding="ascii") as file:
             file.write(_SMB_CONF.format(name=self.name, address=self.address, directory=self.directory))
         self.host.must(["net", "ads", "join", "-s", self.configuration, "--no-dns-updates", "-U",
-                        "Administrator%Adm.Pw123"])
+                        "Administrator%Adm.Pw123"], 180)
         self.start_winbind()
         if self.file_server:
             self.start()
@@ -84,7 +84,7 @@ class Member:
         """Starts winbindd and waits until it reaches the domain controller."""
         self.winbindd = self._daemon("winbindd")
         wait_until(lambda: self.winbindd.poll() is not None or
-                   self.host.run(["wbinfo", "--ping-dc"]).returncode == 0, "winbindd", 60, 0.1)
+                   self.host.run(["wbinfo", "--ping-dc"]).returncode == 0, "winbindd", 180, 0.1)
         assert self.winbindd.poll() is None, self.log("winbindd")
 
     def start(self):
@@ -120,7 +120,7 @@ class Member:
 
     def let_in(self, group):
         """Opens winbindd's privileged pipe to a group, as Debian's winbindd_priv is."""
-        place = self._path("lock/winbindd_privileged")
+        place = self._path("state/winbindd_privileged")
         os.chown(place, 0, group)
         os.chmod(place, 0o750)
 

@@ -78,7 +78,7 @@ class Realm:
         self.users = dict(USERS if users is None else users)
         self.process = None
         self.directory = None
-        self._hosts = {}
+        self.hosts = {}
         self._scratch = scratch_directory("realm")
 
     def __enter__(self):
@@ -144,8 +144,8 @@ class Realm:
 
     def add_host(self, name, address):
         """Tells the clients a name; changing it later is allowed."""
-        self._hosts[name] = address
-        self._write("hosts", "".join(f"{where} {host}\n" for host, where in self._hosts.items()))
+        self.hosts[name] = address
+        self._write("hosts", "".join(f"{where} {host}\n" for host, where in self.hosts.items()))
 
     # the KDC
 
@@ -236,10 +236,13 @@ class Realm:
 
     # users
 
-    def kinit(self, user, password=None, ccache=None, forwardable=True, lifetime=None):
-        """Logs a user in; `lifetime` is in seconds."""
+    def kinit(self, user, password=None, ccache=None, forwardable=True, lifetime=None,
+              service=None):
+        """Logs a user in; `lifetime` is in seconds. With `service` all there is in the end is a ticket
+        for that."""
         cache = Ccache(self, ccache or self.path(f"cc-{user}-{os.urandom(4).hex()}"))
-        options = ["-f" if forwardable else "-F", *(["-l", f"{lifetime}s"] if lifetime else [])]
+        options = ["-f" if forwardable else "-F", *(["-l", f"{lifetime}s"] if lifetime else []),
+                   *(["-S", service] if service else [])]
         done = run(["kinit", *options, "-c", cache.name, self.principal(user)],
                    input=(self.users[user] if password is None else password) + "\n",
                    env=self.environment())

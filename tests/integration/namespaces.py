@@ -98,7 +98,7 @@ class Host:
         self._daemons.remove(daemon)
         end_process(daemon)
 
-    def wait_port(self, address, port, daemon, seconds=60):
+    def wait_port(self, address, port, daemon, seconds=180):
         """Waits until somebody listens there, as seen from this host, or the daemon has ended."""
         def listening():
             with self.entered():

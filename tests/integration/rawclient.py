@@ -198,6 +198,7 @@ class KerberosLogin:
 
     def _take(self, answer):
         token = answer if self.raw or not answer else spnego.parse_response(answer)[1]
+        assert not isinstance(self.initiator, bytes), "a login with a token of another was let in"
         if token:
             self.initiator.take(token)
 

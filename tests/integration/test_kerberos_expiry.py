@@ -1,0 +1,127 @@
+"""Sessions end with the ticket they were made with, unless somebody renews them in time.
+
+Towards the client the proxy does as file servers do: NETWORK_SESSION_EXPIRED, signed, until the client
+authenticates again. Upstream it renews by itself what it can get a new ticket for.
+"""
+
+import time
+
+import pytest
+
+import bodies
+import kerberos
+import smb2
+from harness import wait_until
+from kerberosrig import KerberosRig, proxy_account
+from rawclient import Failed
+
+EXPIRED = 0xC000035C  # STATUS_NETWORK_SESSION_EXPIRED
+SHORT = 6
+
+
+@pytest.fixture(scope="module")
+def server(realm):
+    with realm.file_server() as file_server:
+        proxy_account(realm, file_server.service)
+        yield file_server
+
+
+@pytest.fixture(scope="module", params=["ticket", "delegate"])
+def module_rig(realm, server, request):
+    with KerberosRig(realm, server, [request.param]) as rig:
+        yield rig
+
+
+def initiator(rig, user="alice", lifetime=None):
+    cache = rig.realm.kinit(user, lifetime=lifetime)
+    cache.must_get(rig.service)
+    return kerberos.Initiator(kerberos.credential(cache, rig.service))
+
+
+def entered(client, proof):
+    """A session with a tree and an open file."""
+    client.negotiate()
+    session = client.login_ticket(proof)
+    session.tree_connect()
+    return session, session.create("open.txt", disposition=3)
+
+
+def status(session, file_id):
+    return session.ask(smb2.WRITE, bodies.write(file_id, b"data")).status
+
+
+def wait_expired(session, file_id):
+    wait_until(lambda: status(session, file_id) == EXPIRED, "the session to expire", SHORT + 10, 0.2)
+
+
+def test_client_is_told_and_renews(rig):
+    """Writes succeed until then, are refused from then on, and succeed again after a renewal; the file
+    that was open stays open."""
+    with rig.raw() as client:
+        session, file_id = entered(client, initiator(rig, lifetime=SHORT))
+        assert status(session, file_id) == smb2.SUCCESS
+        wait_expired(session, file_id)
+        assert status(session, file_id) == EXPIRED
+        client.login_ticket(initiator(rig), session)
+        assert status(session, file_id) == smb2.SUCCESS
+        session.close(file_id)
+        session.logoff()
+    rig.assert_both_legs_signed()
+    assert not rig.proxy.seen("identity_changed")
+
+
+def test_what_becomes_of_an_expired_session(rig):
+    """Nobody else takes it over, and its user may leave it; the connection's other sessions live on."""
+    with rig.raw() as client:
+        session, file_id = entered(client, initiator(rig, lifetime=SHORT))
+        leaving = client.login_ticket(initiator(rig, lifetime=SHORT))
+        leaving.tree_connect()
+        open_file = leaving.create("leaving.txt", disposition=3)
+        other = client.login_ticket(initiator(rig, "bob"))
+        other.tree_connect()
+        kept = other.create("kept.txt", disposition=3)
+        wait_expired(session, file_id)
+        wait_expired(leaving, open_file)
+        assert status(other, kept) == smb2.SUCCESS
+        assert leaving.ask(smb2.CLOSE, bodies.close(open_file)).status == smb2.SUCCESS
+        leaving.logoff()
+        with pytest.raises(Failed):
+            client.login_ticket(initiator(rig, "bob"), session)
+        rig.proxy.wait_event("identity_changed", principal="alice@MIT.TEST")
+        assert status(session, file_id) != smb2.SUCCESS
+        assert status(other, kept) == smb2.SUCCESS
+
+
+def test_renewal_before_the_end(rig):
+    """A client that renews in time never hears of an expiry."""
+    with rig.raw() as client:
+        session, file_id = entered(client, initiator(rig, lifetime=SHORT))
+        client.login_ticket(initiator(rig), session)
+        end = time.monotonic() + SHORT + 2
+        while time.monotonic() < end:
+            assert status(session, file_id) == smb2.SUCCESS
+            time.sleep(0.2)
+
+
+def test_upstream_is_renewed_unseen(realm, server):
+    """The file server's tickets are short here, the client's long: only the proxy has to renew. It does
+    so in the last tenth of a ticket's life, which should be two seconds at least."""
+    life = 22
+    realm.change(server.service, "-maxlife", f"{life} seconds")
+    try:
+        with KerberosRig(realm, server, ["delegate"]) as rig, rig.raw() as client:
+            session, file_id = entered(client, initiator(rig))
+            first = len(rig.at_server(smb2.SESSION_SETUP))
+            end = time.monotonic() + life + 2
+            while time.monotonic() < end:
+                assert status(session, file_id) == smb2.SUCCESS
+                time.sleep(0.1)
+            session.close(file_id)
+            session.logoff()
+            client.socket.close()
+            setups = rig.at_server(smb2.SESSION_SETUP)
+            assert len(setups) > first and rig.proxy.seen("session_renewed")
+            assert len({message.session_id for message in setups if message.session_id}) == 1
+            rig.assert_both_legs_signed()
+    finally:
+        realm.change(server.service, "-maxlife", "10 hours")
