@@ -96,11 +96,12 @@ static const struct process_user *user_of(enum peer_role role, const struct chil
 
 /* What the Kerberos libraries take from the environment is the configuration's to say: of what was
  * inherited, nothing stays. MIT's replay cache would be a file; crypto/kerberos_replay.h is used.
- */
+ * Mechanisms that somebody installed beside Kerberos are not even loaded. */
 static bool set_environment(const struct config *config)
 {
     return clearenv() == 0 && setenv("KRB5_CONFIG", config->kerberos.config, 1) == 0 &&
-           setenv("KRB5RCACHENAME", "none:", 1) == 0;
+           setenv("KRB5RCACHENAME", "none:", 1) == 0 &&
+           setenv("GSS_MECH_CONFIG", "/dev/null", 1) == 0;
 }
 
 static bool confine(enum peer_role role, const struct child_plan *plan, pid_t parent)
