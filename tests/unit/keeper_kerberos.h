@@ -19,6 +19,7 @@ enum {
     BY_DELEGATE_OR_MAPPED,
     BY_TICKET_OR_SAME,
     BY_SAME,
+    BY_TRANSITION_OR_SAME,
     KERBEROS_UPSTREAMS,
 };
 
@@ -90,6 +91,7 @@ static inline int start_kerberos_keeper(void **state)
     up[BY_DELEGATE_OR_MAPPED] = upstream_by(LOGIN_DELEGATE, LOGIN_MAPPED, 2);
     up[BY_TICKET_OR_SAME] = upstream_by(LOGIN_TICKET, LOGIN_SAME, 2);
     up[BY_SAME] = upstream_by(LOGIN_SAME, LOGIN_SAME, 1);
+    up[BY_TRANSITION_OR_SAME] = upstream_by(LOGIN_TRANSITION, LOGIN_SAME, 2);
     return start_keeper_with(state, &kerberos_settings, kerberos_credentials);
 }
 

@@ -245,9 +245,37 @@ static void test_silent_kdc(void **state)
     assert_int_equal(kill(realm.kdc, SIGCONT), 0);
 }
 
+/* A KDC that is gone: whoever was here before goes on with his ticket, for others the next login of
+ * the list is taken, and where there is none, it is said why. */
+static void test_kdc_is_gone(void **state)
+{
+    struct keeper_continue message;
+    uint8_t handle[KEEPER_HANDLE_SIZE], ticket[KEEPER_HANDLE_SIZE];
+    struct played *worker = add_worker(*state);
+    prove_ticket(*state, worker, 1, 7, ALICE, "Alice.Pw1", OWN_SERVICE, handle);
+    prove_ticket(*state, worker, 2, 7, ALICE, "Alice.Pw1", OWN_SERVICE, ticket);
+    send_login(worker, 3, 7, BY_DELEGATE, handle);
+    serve_kerberos(*state, worker, 3, (struct kerberos_login){"delegate", ALICE, ""});
+    assert_int_equal(kill(realm.kdc, SIGKILL), 0);
+    realm.kdc = 0;
+    send_login(worker, 4, 7, BY_DELEGATE, ticket);
+    serve_kerberos(*state, worker, 4, (struct kerberos_login){"delegate", ALICE, ""});
+    prove(*state, worker, 5, 7, "alice", "MIT.TEST", alice_hash, handle);
+    send_login(worker, 6, 7, BY_TRANSITION_OR_SAME, handle);
+    struct letter *letter = expect_letter(*state, worker, KEEPER_CONTINUE);
+    assert_true(keeper_continue_read(letter_body(letter), &message));
+    assert_true(span_is(message.login, "same"));
+    assert_true(span_is(message.fallback, "kdc_unreachable"));
+    free(letter);
+    prove(*state, worker, 7, 7, "alice", "MIT.TEST", alice_hash, handle);
+    struct keeper_refused refused = refused_login(*state, worker, 8, 7, BY_TRANSITION, handle);
+    expect_refusal(&refused, REFUSAL_KDC_UNREACHABLE);
+}
+
 static int stop_unless_stopped(void **state)
 {
-    (void)kill(realm.kdc, SIGCONT);
+    if (realm.kdc)
+        (void)kill(realm.kdc, SIGCONT);
     return *state ? stop_keeper(state) : 0;
 }
 
@@ -270,6 +298,7 @@ int main(void)
         CASE(test_release_of_anothers_handle),
         CASE(test_evidence_stays_with_its_handle),
         CASE(test_silent_kdc),
+        CASE(test_kdc_is_gone), /* the last: there is none any more */
     };
     return cmocka_run_group_tests(tests, realm_start, realm_stop);
 }
