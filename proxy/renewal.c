@@ -62,6 +62,8 @@ static void schedule(struct session *session)
     if (left > DELAY_MAX)
         left = DELAY_MAX;
     int64_t lead = left / LEAD_SHARE < LEAD_MAX ? left / LEAD_SHARE : LEAD_MAX;
+    if (lead == 0)
+        lead = 1; /* chance adds up to a second */
     (void)RAND_bytes((uint8_t *)&chance, sizeof chance); /* no matter if it is none */
     int64_t wait = left - lead;
     if (lead > 1)
