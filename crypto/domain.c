@@ -1,5 +1,6 @@
 #include "crypto/domain.h"
 
+#include "crypto/kdc_outage.h"
 #include "crypto/winbind.h"
 
 #include <openssl/crypto.h>
@@ -7,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 /* NT statuses (MS-ERREF 2.3.1) that domain controllers answer a login with. */
 #define STATUS_NO_SUCH_USER            UINT32_C(0xc0000064)
@@ -32,7 +34,16 @@ struct domain {
     enum state state;
     bool named;
     struct domain_names names;
+    struct kdc_outages outages; /* with a lock of its own: of the domain that we joined */
 };
+
+static uint64_t milliseconds(void)
+{
+    struct timespec now;
+    /* Cannot fail: every Linux has this clock. */
+    (void)clock_gettime(CLOCK_MONOTONIC, &now);
+    return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
+}
 
 bool domain_available(void)
 {
@@ -46,6 +57,8 @@ struct domain *domain_new(void)
         free(domain);
         return NULL;
     }
+    if (domain)
+        kdc_outages_init(&domain->outages);
     return domain;
 }
 
@@ -53,6 +66,7 @@ void domain_free(struct domain *domain)
 {
     if (!domain)
         return;
+    pthread_mutex_destroy(&domain->outages.lock);
     pthread_mutex_destroy(&domain->lock);
     free(domain);
 }
@@ -156,20 +170,61 @@ enum refusal domain_refusal(uint32_t status)
     }
 }
 
-enum refusal domain_validate(struct domain *domain, const struct domain_proof *proof,
+/*
+ * Without a controller winbind answers after most of a minute, one request after the other: what
+ * kdc_outage.h says of KDCs goes for it too. Whoever may ask gets the time of his question; others
+ * get 0.
+ */
+static uint64_t may_ask(struct domain *domain)
+{
+    uint64_t now = milliseconds();
+    return kdc_outage_ask(&domain->outages, "", now) ? now : 0;
+}
+
+/* That it does not run is known at once, and so it need not be left alone for a while. */
+static void asked(struct domain *domain, uint64_t since, bool answered)
+{
+    uint64_t now = milliseconds();
+    kdc_outage_told(&domain->outages, "", answered || now - since < KDC_PATIENCE_MS, now);
+}
+
+/* A refused login of our own account looks as if it were the user's: whatever is not about his name
+ * and password counts only while the controller still takes ours. */
+static enum refusal refusal_of(uint32_t status)
+{
+    enum refusal refusal = domain_refusal(status);
+    bool certain = status == STATUS_WRONG_PASSWORD || status == STATUS_NO_SUCH_USER ||
+                   status == STATUS_NO_SUCH_DOMAIN || refusal == REFUSAL_DOMAIN_UNAVAILABLE;
+    return certain || winbind_reaches_controller() ? refusal : REFUSAL_DOMAIN_UNAVAILABLE;
+}
+
+static enum refusal validate(struct domain *domain, const struct domain_proof *proof,
                              struct domain_answer *answer)
 {
-    *answer = (struct domain_answer){0};
     enum winbind_result result = winbind_validate(proof, answer);
     note(domain, result);
     switch (result) {
     case WINBIND_YES: return REFUSAL_NONE;
-    case WINBIND_NO: return domain_refusal(answer->status);
+    case WINBIND_NO: return refusal_of(answer->status);
     case WINBIND_SILENT:
     case WINBIND_LOCKED: return REFUSAL_DOMAIN_UNAVAILABLE;
     case WINBIND_OUT_OF_ROOM: break;
     }
     return REFUSAL_INTERNAL;
+}
+
+enum refusal domain_validate(struct domain *domain, const struct domain_proof *proof,
+                             struct domain_answer *answer)
+{
+    *answer = (struct domain_answer){0};
+    uint64_t since = may_ask(domain);
+    if (!since)
+        return REFUSAL_DOMAIN_UNAVAILABLE;
+    enum refusal refusal = validate(domain, proof, answer);
+    asked(domain, since, refusal != REFUSAL_DOMAIN_UNAVAILABLE);
+    if (refusal == REFUSAL_DOMAIN_UNAVAILABLE)
+        answer->foreign = false;
+    return refusal;
 }
 
 void domain_answer_wipe(struct domain_answer *answer)
@@ -190,7 +245,11 @@ enum domain_found domain_group(struct domain *domain, const char *name, struct s
     write_u8(&writer, '\0');
     if (!writer_done(&writer))
         return DOMAIN_NOT_FOUND;
+    uint64_t since = may_ask(domain);
+    if (!since)
+        return DOMAIN_NOT_ASKED;
     enum winbind_result result = winbind_group(text, (const char *)reader.at, sid);
+    asked(domain, since, result != WINBIND_SILENT);
     if (result == WINBIND_SILENT)
         note(domain, result);
     switch (result) {

@@ -186,6 +186,12 @@ enum winbind_result winbind_validate(const struct domain_proof *proof, struct do
     return known;
 }
 
+bool winbind_reaches_controller(void)
+{
+    struct wbcContext *context = own_context();
+    return context && wbcCtxPingDc2(context, NULL, NULL, NULL) == WBC_ERR_SUCCESS;
+}
+
 static bool is_group(enum wbcSidType type)
 {
     return type == WBC_SID_NAME_DOM_GRP || type == WBC_SID_NAME_ALIAS ||
@@ -206,8 +212,7 @@ enum winbind_result winbind_group(const char *domain, const char *name, struct s
     default: break;
     }
     /* "No such name" and "no controller to ask" come as the same error. */
-    return wbcCtxPingDc2(context, NULL, NULL, NULL) == WBC_ERR_SUCCESS ? WINBIND_NO
-                                                                       : WINBIND_SILENT;
+    return winbind_reaches_controller() ? WINBIND_NO : WINBIND_SILENT;
 }
 
 enum winbind_result winbind_trust(uint32_t *status)
@@ -254,6 +259,11 @@ enum winbind_result winbind_group(const char *domain, const char *name, struct s
     (void)name;
     (void)sid;
     return WINBIND_SILENT;
+}
+
+bool winbind_reaches_controller(void)
+{
+    return false;
 }
 
 enum winbind_result winbind_trust(uint32_t *status)

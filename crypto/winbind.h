@@ -27,6 +27,9 @@ enum winbind_result winbind_validate(const struct domain_proof *proof,
 /* The SID of a group; WINBIND_NO when the name is of no group. */
 enum winbind_result winbind_group(const char *domain, const char *name, struct sid *sid);
 
+/* Whether winbind has a connection to a controller of our domain that works. */
+bool winbind_reaches_controller(void);
+
 /* Whether a domain controller takes this host's password; with WINBIND_NO its NT status. */
 enum winbind_result winbind_trust(uint32_t *status);
 
