@@ -50,8 +50,31 @@ class Directory:
         if sensitive:
             self._control(name, _SENSITIVE, True)
 
+    def change(self, account, **attributes):
+        """Sets attributes of a user or group; a value of None takes one away."""
+        self._replace(account, **{name: [] if value is None else value
+                                  for name, value in attributes.items()})
+
+    def number(self, account, attribute):
+        """A numeric attribute, 0 when it is not there."""
+        found = self.database.search(base=self._one(account).dn, attrs=[attribute])
+        return int(str(found[0].get(attribute, "0")))
+
+    def lock_out_after(self, wrong_passwords):
+        """Locks accounts for as long as the tests run; 0: never."""
+        domain = self.database.get_default_basedn()
+        message = ldb.Message(domain)
+        for name, value in (("lockoutThreshold", str(wrong_passwords)),
+                            ("lockoutDuration", str(-10**7 * 3600)),
+                            ("lockOutObservationWindow", str(-10**7 * 3600))):
+            message[name] = ldb.MessageElement(value, ldb.FLAG_MOD_REPLACE, name)
+        self.database.modify(message)
+
     def set_password(self, name, password):
         self.database.setpassword(f"(sAMAccountName={ldb.binary_encode(name)})", password)
+
+    def remove_user(self, name):
+        self.database.deleteuser(name)
 
     def disable(self, name):
         self.database.disable_account(f"(sAMAccountName={ldb.binary_encode(name)})")

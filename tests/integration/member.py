@@ -20,6 +20,7 @@ _SMB_CONF = """[global]
     machine password timeout = 0
     map to guest = never
     winbind use default domain = yes
+    winbind request timeout = 15
     idmap config * : backend = autorid
     idmap config * : range = 1000000-1999999
     private dir = {directory}/private
@@ -80,12 +81,18 @@ class Member:
     def __exit__(self, *_):
         self._end_rpc_daemon()
 
-    def start_winbind(self):
-        """Starts winbindd and waits until it reaches the domain controller."""
+    def start_winbind(self, trusted=True):
+        """Starts winbindd and waits until it reaches the domain controller, or without a trust until
+        it answers at all."""
         self.winbindd = self._daemon("winbindd")
+        question = "--ping-dc" if trusted else "--ping"
         wait_until(lambda: self.winbindd.poll() is not None or
-                   self.host.run(["wbinfo", "--ping-dc"]).returncode == 0, "winbindd", 180, 0.1)
+                   self.host.run(["wbinfo", question]).returncode == 0, "winbindd", 180, 0.1)
         assert self.winbindd.poll() is None, self.log("winbindd")
+
+    def stop_winbind(self):
+        self.host.end(self.winbindd)
+        self.winbindd = None
 
     def start(self):
         """Starts smbd and waits until it listens."""

@@ -104,6 +104,10 @@ class Proxy:
         return os.path.join(self.directory, name)
 
     @property
+    def configuration(self):
+        return self._path("proxy.yaml")
+
+    @property
     def audit_file(self):
         return self._path("audit/audit.json")
 
@@ -123,7 +127,7 @@ class Proxy:
         options.update(self.extra)
         # The peers here take an interim response at once, and many tests wait for one.
         options["limits"] = {"interim_hold": 50, **options.get("limits", {})}
-        with open(self._path("proxy.yaml"), "w", encoding="utf-8") as file:
+        with open(self.configuration, "w", encoding="utf-8") as file:
             for key, value in options.items():
                 file.write(f"{key}: {json.dumps(value)}\n")
 
@@ -133,7 +137,7 @@ class Proxy:
         prefix = self.host.prefix() if self.host else []
         with open(self._path("stderr"), "ab") as output:
             self.process = subprocess.Popen(
-                [*prefix, BINARY, "run", "--config", self._path("proxy.yaml")],
+                [*prefix, BINARY, "run", "--config", self.configuration],
                 stdin=subprocess.DEVNULL, stdout=output, stderr=output)
         wait_until(lambda: self.process.poll() is not None or "countersign: ready" in self.stderr(),
                    "countersign to be ready", 20)

@@ -112,6 +112,10 @@ class RawClient(Wire):
                         list_mic)
         return self._log_in(way, session, setup_sign, previous)
 
+    def login_by(self, client):
+        """The same, raw, by something with the methods of ntlm.Client."""
+        return self._log_in(NtlmLogin(client, [spnego.OID_NTLMSSP], True, False), None, "right", 0)
+
     def login_ticket(self, initiator, session=None, raw=False, mechanisms=None, setup_sign="right",
                      previous=0):
         """The same with Kerberos: `initiator` is a kerberos.Initiator, or the GSS-API token of one
