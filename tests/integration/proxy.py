@@ -33,11 +33,12 @@ class Credentials:
             os.chown(path, UIDS["keeper"], UIDS["keeper"])
         for name, password in users.items():
             self.add(name, password)
-        for name, (account, password) in (mapped or {}).items():
-            self.add(name, password, "--mapped", account)
+        for name, (account, password, *how) in (mapped or {}).items():
+            self.add(name, password, "--mapped", account, *how)
 
     def add(self, name, password, *options):
-        done = command("user", "add", "--file", self.path, *options, name, input=password + "\n")
+        """One entry. With a keytab among the options there is no password."""
+        done = command("user", "add", "--file", self.path, *options, name, input=f"{password or ''}\n")
         assert done.returncode == 0, done.stdout + done.stderr
         os.chown(self.path, UIDS["keeper"], UIDS["keeper"])
         assert os.stat(self.path).st_mode & 0o77 == 0

@@ -120,7 +120,8 @@ def test_ticket_of_rc4(rig, realm):
 
 
 def test_session_key_of_rc4(rig):
-    assert_refused(rig, kerberos.Initiator(made(rig, key_type=kerberos.RC4)), "encryption_type", "rc4_refused")
+    initiator = kerberos.Initiator(made(rig, key_type=kerberos.RC4))
+    assert_refused(rig, initiator, "encryption_type", "rc4_refused")
 
 
 def test_expired_ticket(rig):
