@@ -69,6 +69,8 @@ static void tell(struct session *session, const struct rule_verdict *verdict, co
     report.event.field[FIELD_SHARE] = path;
     report.event.field[FIELD_PIPE] = pipe;
     report_send(session->link->worker, &report);
+    if (refused)
+        report_strike(session->link, report.event.kind);
 }
 
 static void tell_mismatch(struct session *session, const char *reason, const char *path)

@@ -25,7 +25,7 @@ struct pipe *pipe_new(const char *name, const struct rule_verdict *verdict)
     if (!pipe)
         return NULL;
     snprintf(pipe->name, sizeof pipe->name, "%s", name);
-    pipe->rule = verdict->rule;
+    pipe->rule = verdict->rule ? strdup(verdict->rule) : NULL;
     pipe->logins = !verdict->authenticated_rpc ? PIPE_LOGINS_REFUSED
                    : verdict->rpc_audit        ? PIPE_LOGINS_RECORDED
                                                : PIPE_LOGINS_ALLOWED;
@@ -34,5 +34,7 @@ struct pipe *pipe_new(const char *name, const struct rule_verdict *verdict)
 
 void pipe_free(struct pipe *pipe)
 {
+    if (pipe)
+        free(pipe->rule);
     free(pipe);
 }

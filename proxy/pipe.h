@@ -18,7 +18,7 @@ enum pipe_logins {
 
 struct pipe {
     char name[PIPE_NAME_MAX];
-    const char *rule; /* whose verdict it is; NULL: none. Borrowed from the configuration. */
+    char *rule; /* whose verdict it is; NULL: none. Owned */
     enum pipe_logins logins;
     struct rpc_stream stream;
 };

@@ -27,6 +27,7 @@ static void free_tree(struct table_entry *entry, void *context)
 {
     struct tree *tree = CONTAINER_OF(entry, struct tree, by_id);
     table_remove(context, entry);
+    free(tree->rule);
     free(tree->path);
     free(tree);
 }

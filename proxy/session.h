@@ -41,8 +41,8 @@ struct tree {
     bool read_only;       /* by a rule: nothing in it may be changed */
     bool read_only_audit; /* … but changes are only recorded */
     uint32_t told;        /* bits of commands of which it has been recorded */
-    const char *rule;     /* whose verdict it is; NULL: none. Borrowed from the configuration. */
-    char *path;           /* as the client gave it, for the log; owned */
+    char *rule;           /* whose verdict it is; NULL: none. Owned, as the next */
+    char *path;           /* as the client gave it, for the log */
 };
 
 /* A response that waits until the upstream leg has been validated (MS-SMB2 3.2.5.5). */

@@ -31,7 +31,8 @@ static void bind_verdict(struct session *session, struct tree *tree,
     tree->pipes = body->share_type == SMB2_SHARE_TYPE_PIPE || rule_share_has_pipes(share);
     tree->read_only = ruled->read_only && !tree->pipes;
     tree->read_only_audit = ruled->read_only_audit && !tree->pipes;
-    tree->rule = ruled->rule;
+    free(tree->rule);
+    tree->rule = ruled->rule ? strdup(ruled->rule) : NULL;
     tree->told = 0;
     session->guarded |= tree->pipes || tree->read_only || tree->read_only_audit;
 }
@@ -110,6 +111,7 @@ void tree_forget(struct session *session, uint32_t tree_id)
     if (!tree)
         return;
     table_remove(&session->trees, &tree->by_id);
+    free(tree->rule);
     free(tree->path);
     free(tree);
 }

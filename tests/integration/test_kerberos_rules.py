@@ -1,0 +1,93 @@
+"""Rules about Kerberos, with tickets: what is demanded, what is left to NTLM, and names of principals."""
+
+import os
+import signal
+
+import pytest
+
+import kerberos
+import smb2
+from harness import wait_until
+from kerberosrig import KerberosRig
+from proxy import UIDS, command
+from rawclient import Failed
+
+
+@pytest.fixture(scope="module")
+def server(realm):
+    with realm.file_server() as file_server:
+        yield file_server
+
+
+def ruled(realm, server, *rules, **options):
+    """Tickets, and NTLM for those who have none."""
+    return KerberosRig(realm, server, login=["ticket", "same"], extra={"rules": list(rules)}, **options)
+
+
+def by_ticket(rig, realm, client, user="alice", **initiator):
+    """A session of the tests' own client."""
+    cache = realm.kinit(user)
+    cache.must_get(rig.service)
+    ticket = kerberos.credential(cache, rig.service)
+    return client.login_ticket(kerberos.Initiator(ticket, **initiator))
+
+
+def test_hardened_unc(realm, server, tmp_path):
+    """Kerberos with mutual authentication gets in; one-sided Kerberos and NTLM do not, and others are not
+    asked for any of it."""
+    with ruled(realm, server, {"name": "policies", "to": {"share": ["data"]},
+                               "preset": "hardened-unc"}) as rig:
+        rig.smbclient(tmp_path).must("put client.conf policy; get policy back", ticket=realm.kinit("alice"))
+        assert not rig.proxy.seen("name_mismatch")
+        rig.smbclient(tmp_path).refused(user="alice")
+        told = rig.proxy.wait_event("rule_refused", reason="kerberos")
+        assert (told["rule"], told["mechanism"], told["verdict"]) == ("policies", "ntlm", "refused")
+        rig.smbclient(tmp_path).must("ls", user="alice", share="priv")
+        rig.reset()
+        with rig.raw() as client:
+            client.negotiate()
+            session = by_ticket(rig, realm, client, flags=kerberos.GSS_FLAGS & ~kerberos.MUTUAL)
+            with pytest.raises(Failed) as refused:
+                session.tree_connect("data")
+            assert refused.value.status == smb2.ACCESS_DENIED
+        told = rig.proxy.wait_event("rule_refused", reason="mutual_authentication")
+        assert told["mechanism"] == "kerberos"
+        assert not rig.at_server(smb2.TREE_CONNECT)
+
+
+def test_no_ntlm(realm, server, tmp_path):
+    """Refused before anything of it reaches the file server; tickets are not concerned."""
+    with ruled(realm, server, {"name": "no-ntlm", "preset": "no-ntlm"}) as rig:
+        rig.smbclient(tmp_path).must("ls", ticket=realm.kinit("alice"))
+        rig.reset()
+        rig.smbclient(tmp_path).refused(user="bob")
+        assert rig.proxy.wait_event("rule_refused", user="bob")["rule"] == "no-ntlm"
+        assert not rig.at_server(smb2.SESSION_SETUP)
+
+
+def test_principals_and_their_groups(realm, server):
+    """A realm belongs to a principal's name; a group of the credentials file can have principals."""
+    with ruled(realm, server, {"name": "alice-of-the-realm", "who": ["Alice@mit.test"],
+                               "when": {"mechanism": ["kerberos"]}, "then": "allow"},
+               {"name": "other-realm", "who": ["bob@ELSEWHERE.TEST", "alice"], "then": "refuse"},
+               {"name": "staff", "who": ["@staff"], "to": {"share": ["data"]}, "then": "refuse"}) as rig:
+        path = rig.proxy.credentials.path
+        done = command("group", "add", "--file", path, "staff", "bob@MIT.TEST")
+        assert done.returncode == 0, done.stderr
+        os.chown(path, UIDS["keeper"], UIDS["keeper"])
+        rig.proxy.process.send_signal(signal.SIGHUP)
+        with rig.raw() as client:
+            client.negotiate()
+
+            def bob_is_refused():
+                try:
+                    by_ticket(rig, realm, client, "bob").tree_connect("data")
+                except Failed as refused:
+                    return refused.status == smb2.ACCESS_DENIED
+                return False
+            wait_until(bob_is_refused, "the group to be known", 5, 0.1)
+            by_ticket(rig, realm, client).tree_connect("data")
+            with pytest.raises(Failed):  # by NTLM she is no principal
+                client.login("alice")
+        assert rig.proxy.wait_event("rule_refused", user="bob")["rule"] == "staff"
+        assert rig.proxy.wait_event("rule_refused", user="alice")["rule"] == "other-realm"
