@@ -21,6 +21,7 @@ struct audit {
     bool syslog;
     bool torn; /* the file ends in the middle of a line */
     uint64_t counts[EVENT_KIND_COUNT];
+    uint64_t folded; /* of those, as repeats */
     uint64_t lost;   /* since the start */
     uint64_t untold; /* of those, the ones that no line has told yet */
 };
@@ -146,24 +147,43 @@ static bool send_out(struct audit *audit, enum event_kind kind, struct json_obje
     return good;
 }
 
-/* Counts the event, and takes over `object`, which is NULL when there was no memory for it. */
-static bool record(struct audit *audit, enum event_kind kind, struct json_object *object)
+/* Writes what stands for `count` events, and takes over `object`, which is NULL when there was no
+ * memory for it. */
+static bool record(struct audit *audit, enum event_kind kind, struct json_object *object,
+                   uint64_t count)
 {
     bool good = object && send_out(audit, kind, object);
     json_object_put(object);
-    audit->counts[kind]++;
     if (good) {
         audit->untold = 0;
     } else {
-        audit->lost++;
-        audit->untold++;
+        audit->lost += count;
+        audit->untold += count;
     }
     return good;
 }
 
 bool audit_write(struct audit *audit, const struct audit_event *event)
 {
-    return record(audit, event->kind, event_json_object(event, now()));
+    audit->counts[event->kind]++;
+    return record(audit, event->kind, event_json_object(event, now()), 1);
+}
+
+void audit_fold(struct audit *audit, enum event_kind kind)
+{
+    audit->counts[kind]++;
+    audit->folded++;
+}
+
+bool audit_write_repeats(struct audit *audit, const struct audit_event *event, uint64_t repeats)
+{
+    return record(audit, event->kind, event_json_object(event, now()), repeats);
+}
+
+void audit_add_lost(struct audit *audit, enum event_kind kind, uint64_t count)
+{
+    audit->counts[kind] += count;
+    audit->lost += count;
 }
 
 uint64_t audit_count(const struct audit *audit, enum event_kind kind)
@@ -185,7 +205,8 @@ static bool add_counts(struct json_object *object, const struct audit *audit)
         if (audit->counts[kind] &&
             !add(counts, event_describe(kind)->name, json_object_new_uint64(audit->counts[kind])))
             return false;
-    return add(object, "lost", json_object_new_uint64(audit->lost));
+    return add(object, "folded", json_object_new_uint64(audit->folded)) &&
+           add(object, "lost", json_object_new_uint64(audit->lost));
 }
 
 void audit_write_counters(struct audit *audit)
@@ -196,5 +217,6 @@ void audit_write_counters(struct audit *audit)
         json_object_put(object);
         object = NULL;
     }
-    (void)record(audit, EVENT_COUNTERS, object);
+    audit->counts[EVENT_COUNTERS]++;
+    (void)record(audit, EVENT_COUNTERS, object, 1);
 }

@@ -21,11 +21,20 @@ bool audit_reopen(struct audit *audit);
  * file (disk full …): counted as lost, and the next event that can be written says how many. */
 bool audit_write(struct audit *audit, const struct audit_event *event);
 
-/* How often events of this kind were written or lost since audit_open(). */
+/* Counts an event that is not written now, but as one of the repeats of a later one. */
+void audit_fold(struct audit *audit, enum event_kind kind);
+/* Writes an event that stands for `repeats` others, each counted by audit_fold() already. Where it
+ * cannot be written, as many are lost. */
+bool audit_write_repeats(struct audit *audit, const struct audit_event *event, uint64_t repeats);
+/* Counts events that were lost before they came here. */
+void audit_add_lost(struct audit *audit, enum event_kind kind, uint64_t count);
+
+/* How often events of this kind were written, folded or lost since audit_open(). */
 uint64_t audit_count(const struct audit *audit, enum event_kind kind);
 uint64_t audit_lost(const struct audit *audit);
 
-/* Writes a `counters` event: every kind with a count above zero, as an object under "counts". */
+/* Writes a `counters` event: every kind with a count above zero, as an object under "counts"; of
+ * all of them, how many were written as repeats only, and how many were lost. */
 void audit_write_counters(struct audit *audit);
 
 #endif

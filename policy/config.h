@@ -47,6 +47,8 @@ enum config_posture {
     CONFIG_POSTURE_ENCRYPTION = CONFIG_ENCRYPTION_REQUIRED
 };
 enum config_multi_protocol { CONFIG_MULTI_PROTOCOL_ACCEPT = 0, CONFIG_MULTI_PROTOCOL_REFUSE = 1 };
+/* What happens when an end can do less than it once could. */
+enum config_downgrade { CONFIG_DOWNGRADE_RECORD = 0, CONFIG_DOWNGRADE_PIN = 1 };
 enum config_dialect {
     CONFIG_SMB_2_0_2 = 0x0202,
     CONFIG_SMB_2_1 = 0x0210,
@@ -87,6 +89,7 @@ struct config_listener {
     char *keytab;    /* path; NULL: none, and no Kerberos */
     char **services; /* that tickets may be for, without realm; none: `cifs` at any name of ours */
     unsigned services_count;
+    enum config_downgrade downgrade; /* of clients */
 };
 
 struct config_upstream {
@@ -109,8 +112,9 @@ struct config_upstream {
     unsigned encrypted_shares_count;
     enum config_quirk *quirks; /* that are tolerated of it */
     unsigned quirks_count;
-    unsigned quirk_bits;      /* the same in one number */
-    bool strict;              /* a session's end that does not verify ends the connection too */
+    unsigned quirk_bits; /* the same in one number */
+    bool strict;         /* a session's end that does not verify ends the connection too */
+    enum config_downgrade downgrade;
     uint32_t connect_timeout; /* milliseconds: TCP connect and NEGOTIATE together */
     uint32_t connections;     /* of one worker */
 };
@@ -118,6 +122,14 @@ struct config_upstream {
 struct config_audit {
     char *file; /* JSON lines; NULL when none */
     bool syslog;
+    uint32_t fold; /* milliseconds for which repeats are counted; 0: each is written */
+};
+
+struct config_authentication {    /* see proxy/limiter.h */
+    uint32_t failures;            /* without delay, of one user from one source */
+    uint32_t failures_per_source; /* of all users */
+    uint32_t failures_per_user;   /* from all sources */
+    uint32_t delay_max;           /* milliseconds; 0: no delays at all */
 };
 
 struct config_users { /* user names or decimal uids; used when started as root */
@@ -226,6 +238,8 @@ struct config {
     struct config_audit audit;
     struct config_users users;
     struct config_limits limits;
+    struct config_authentication authentication;
+    char *state;        /* path of the file of what was once spoken; NULL or empty: none */
     uint32_t workers;   /* 0: one per core */
     char *netbios_name; /* what our NTLM CHALLENGE says of us; default: host name, upper case, 15 */
     char *netbios_domain; /* default WORKGROUP */

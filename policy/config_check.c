@@ -139,6 +139,11 @@ static bool check_limits(struct config_checking *checking)
                                         "limits.sessions_per_connection",
                                         "limits.interim_hold",
                                         "limits.memory",
+                                        "audit.fold",
+                                        "authentication.failures",
+                                        "authentication.failures_per_source",
+                                        "authentication.failures_per_user",
+                                        "authentication.delay_max",
                                         "workers"};
     const struct config_limits *limits = &checking->config->limits;
     for (size_t i = 0; i < CYAML_ARRAY_LEN(paths); i++)
@@ -181,6 +186,8 @@ static bool check_own_names(struct config_checking *checking)
 bool config_check_process(struct config_checking *checking)
 {
     return config_check_file(checking, "credentials", checking->config->credentials) &&
+           (!checking->config->state || !checking->config->state[0] ||
+            config_check_file(checking, "state", checking->config->state)) &&
            check_audit(checking) && check_users(checking) && check_limits(checking) &&
            check_own_names(checking);
 }

@@ -146,6 +146,8 @@ static void fill_listener(struct filling *filling, const struct config *config,
         listener->mic = CONFIG_MIC_ANNOUNCED;
     if (absent(filling, "target_name"))
         listener->target_name = CONFIG_TARGET_NAME_IF_PRESENT;
+    if (absent(filling, "downgrade"))
+        listener->downgrade = CONFIG_DOWNGRADE_RECORD;
 }
 
 static void fill_upstream(struct filling *filling, const struct config *config,
@@ -161,6 +163,8 @@ static void fill_upstream(struct filling *filling, const struct config *config,
     fill_ciphers(filling, &upstream->ciphers, &upstream->ciphers_count);
     for (unsigned i = 0; i < upstream->quirks_count; i++)
         upstream->quirk_bits |= upstream->quirks[i];
+    if (absent(filling, "downgrade"))
+        upstream->downgrade = CONFIG_DOWNGRADE_RECORD;
     fill_number(filling, "connect_timeout", &upstream->connect_timeout, 5000);
     fill_number(filling, "connections", &upstream->connections, config->limits.connections);
 }
@@ -174,6 +178,15 @@ static void fill_limits(struct filling *filling, struct config_limits *limits)
     fill_number(filling, "sessions_per_connection", &limits->sessions_per_connection, 256);
     fill_number(filling, "interim_hold", &limits->interim_hold, 1000);
     fill_number(filling, "memory", &limits->memory, 1024);
+}
+
+static void fill_authentication(struct filling *filling,
+                                struct config_authentication *authentication)
+{
+    fill_number(filling, "failures", &authentication->failures, 5);
+    fill_number(filling, "failures_per_source", &authentication->failures_per_source, 50);
+    fill_number(filling, "failures_per_user", &authentication->failures_per_user, 50);
+    fill_number(filling, "delay_max", &authentication->delay_max, 300000);
 }
 
 /* Our names, from the host's: "files.example.com" is FILES for NetBIOS. */
@@ -223,9 +236,14 @@ static void fill_top(struct filling *filling, struct config *config)
     fill_text(filling, "keeper", &config->users.keeper, "countersign-keeper");
     fill_text(filling, "recorder", &config->users.recorder, "countersign-audit");
     fill_keeper_groups(filling, config, &config->users);
+    filling->where = "audit";
+    fill_number(filling, "fold", &config->audit.fold, 60000);
+    filling->where = "authentication";
+    fill_authentication(filling, &config->authentication);
     filling->where = "limits";
     fill_limits(filling, &config->limits);
     filling->where = "";
+    fill_text(filling, "state", &config->state, "/var/lib/countersign/state");
     fill_names(filling, config);
 }
 

@@ -101,6 +101,10 @@ static const cyaml_strval_t targets[] = {
     {"absent", CONFIG_TARGET_ABSENT},
     {"mismatch", CONFIG_TARGET_MISMATCH},
 };
+static const cyaml_strval_t downgrades[] = {
+    {"record", CONFIG_DOWNGRADE_RECORD},
+    {"pin", CONFIG_DOWNGRADE_PIN},
+};
 /* The library's own booleans take any word for true. */
 static const cyaml_strval_t switches[] = {{"true", true}, {"false", false}};
 
@@ -145,6 +149,7 @@ static const cyaml_schema_field_t listener_fields[] = {
     LIST(struct config_listener, mechanisms, mechanism_entry),
     TEXT(struct config_listener, keytab),
     LIST(struct config_listener, services, text_entry),
+    WORD(struct config_listener, downgrade, downgrades),
     CYAML_FIELD_END,
 };
 static const cyaml_schema_field_t upstream_fields[] = {
@@ -163,6 +168,7 @@ static const cyaml_schema_field_t upstream_fields[] = {
     LIST(struct config_upstream, encrypted_shares, text_entry),
     LIST(struct config_upstream, quirks, quirk_entry),
     WORD(struct config_upstream, strict, switches),
+    WORD(struct config_upstream, downgrade, downgrades),
     NUMBER(struct config_upstream, connect_timeout),
     NUMBER(struct config_upstream, connections),
     CYAML_FIELD_END,
@@ -170,6 +176,7 @@ static const cyaml_schema_field_t upstream_fields[] = {
 static const cyaml_schema_field_t audit_fields[] = {
     TEXT(struct config_audit, file),
     WORD(struct config_audit, syslog, switches),
+    NUMBER(struct config_audit, fold),
     CYAML_FIELD_END,
 };
 static const cyaml_schema_field_t users_fields[] = {
@@ -235,6 +242,13 @@ static const cyaml_schema_field_t rule_fields[] = {
 };
 static const cyaml_schema_value_t rule_entry = {
     CYAML_VALUE_MAPPING(CYAML_FLAG_DEFAULT, struct config_rule, rule_fields)};
+static const cyaml_schema_field_t authentication_fields[] = {
+    NUMBER(struct config_authentication, failures),
+    NUMBER(struct config_authentication, failures_per_source),
+    NUMBER(struct config_authentication, failures_per_user),
+    NUMBER(struct config_authentication, delay_max),
+    CYAML_FIELD_END,
+};
 static const cyaml_schema_value_t listener_entry = {
     CYAML_VALUE_MAPPING(CYAML_FLAG_DEFAULT, struct config_listener, listener_fields)};
 static const cyaml_schema_value_t upstream_entry = {
@@ -251,6 +265,8 @@ static const cyaml_schema_field_t config_fields[] = {
     GROUP(audit, audit_fields),
     GROUP(users, users_fields),
     GROUP(limits, limits_fields),
+    GROUP(authentication, authentication_fields),
+    TEXT(struct config, state),
     NUMBER(struct config, workers),
     TEXT(struct config, netbios_name),
     TEXT(struct config, netbios_domain),
@@ -327,6 +343,11 @@ const struct config_range *config_range_of(const char *path)
         {"upstreams", "port", {1, 65535}},
         {"upstreams", "connect_timeout", {100, 600000}},
         {"upstreams", "connections", {1, 1000000}},
+        {"audit", "fold", {0, 3600000}},
+        {"authentication", "failures", {1, 10000}},
+        {"authentication", "failures_per_source", {1, 1000000}},
+        {"authentication", "failures_per_user", {1, 1000000}},
+        {"authentication", "delay_max", {0, 3600000}},
         {"limits", "connections", {1, 1000000}},
         {"limits", "connections_per_source", {1, 1000000}},
         {"limits", "login_timeout", {1000, 3600000}},

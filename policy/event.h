@@ -72,6 +72,13 @@ enum event_kind {
     EVENT_UPSTREAM_FORGED,        /* interim response or break that belongs to nothing */
     EVENT_UPSTREAM_UNVERIFIED,    /* the end of a session, which nobody could have signed */
     EVENT_QUIRK_USED,             /* a fault of a file server that the configuration tolerates */
+    EVENT_EVENTS_LOST,            /* a worker had to drop events */
+    EVENT_LIMITER_ACTED,          /* too many failed logins: an attempt was not even looked at */
+    EVENT_DOWNGRADE,              /* less than the same end could do before */
+    EVENT_CONTEXTS_STRIPPED,      /* 3.1.1 without a context that the same end sent before */
+    EVENT_SERVER_CHANGED,         /* a file server's GUID or name is another one */
+    EVENT_MEMORY_DAMAGED,         /* what was remembered could not be read, and is set aside */
+    EVENT_MEMORY_FORGOTTEN,       /* an administrator had something forgotten */
     EVENT_KIND_COUNT
 };
 
@@ -84,6 +91,7 @@ enum event_field {
     FIELD_REASON,  /* a stable word */
     FIELD_TEXT,    /* a sentence for people */
     FIELD_VERDICT, /* "allowed", "refused", "recorded" */
+    FIELD_REPEATS, /* number: for how many events of before this one stands */
     FIELD_LISTENER,
     FIELD_UPSTREAM,
     FIELD_CLIENT_ADDRESS,
@@ -107,15 +115,19 @@ enum event_field {
     FIELD_STATUS, /* "0xc000006d" */
     FIELD_OFFERED,
     FIELD_CHOSEN,
+    FIELD_REMEMBERED, /* what was offered or chosen at best, before */
     FIELD_CLIENT_DIALECT,
     FIELD_CLIENT_SIGNING,
+    FIELD_CLIENT_CIPHER,
     FIELD_UPSTREAM_DIALECT,
     FIELD_UPSTREAM_SIGNING,
+    FIELD_UPSTREAM_CIPHER,
     FIELD_CLIENT_GUID,
     FIELD_SESSION, /* the client's SessionId, "0x…" */
     FIELD_LINK,    /* number, unique within a worker's life */
     FIELD_WORKER,  /* number */
     FIELD_PID,     /* number */
+    FIELD_LOST,    /* number: of events */
     FIELD_COUNT
 };
 

@@ -145,6 +145,24 @@ static const struct event_description descriptions[EVENT_KIND_COUNT] = {
     [EVENT_UPSTREAM_FORGED] = {"upstream_forged", SEVERITY_ERROR, 0, NULL,
                                "An unsigned message from a file server belongs to nothing that was "
                                "asked or opened."},
+    [EVENT_EVENTS_LOST] = {"events_lost", SEVERITY_ERROR, 0, NULL,
+                           "A worker had more events than it could get rid of, and dropped some."},
+    [EVENT_LIMITER_ACTED] = {"limiter_acted", SEVERITY_WARNING, 0, NULL,
+                             "After too many failed logins an attempt was refused without being "
+                             "looked at."},
+    [EVENT_DOWNGRADE] = {"downgrade", SEVERITY_ERROR, 0, NULL,
+                         "A client or a file server offers less than it once could."},
+    [EVENT_CONTEXTS_STRIPPED] = {"contexts_stripped", SEVERITY_ERROR, 0, NULL,
+                                 "A negotiate context is missing that the same client or file "
+                                 "server once sent."},
+    [EVENT_SERVER_CHANGED] = {"server_changed", SEVERITY_WARNING, 0, NULL,
+                              "A file server has another GUID or another name than before."},
+    [EVENT_MEMORY_DAMAGED] = {"memory_damaged", SEVERITY_ERROR, 0, NULL,
+                              "What clients and file servers once could was not readable, and is "
+                              "learnt anew."},
+    [EVENT_MEMORY_FORGOTTEN] = {"memory_forgotten", SEVERITY_NOTICE, 0, NULL,
+                                "What a client or a file server once could was forgotten by "
+                                "request."},
 };
 
 static const char *const field_names[FIELD_COUNT] = {
@@ -152,6 +170,7 @@ static const char *const field_names[FIELD_COUNT] = {
     [FIELD_REASON] = "reason",
     [FIELD_TEXT] = "text",
     [FIELD_VERDICT] = "verdict",
+    [FIELD_REPEATS] = "repeats",
     [FIELD_LISTENER] = "listener",
     [FIELD_UPSTREAM] = "upstream",
     [FIELD_CLIENT_ADDRESS] = "client_address",
@@ -175,15 +194,19 @@ static const char *const field_names[FIELD_COUNT] = {
     [FIELD_STATUS] = "status",
     [FIELD_OFFERED] = "offered",
     [FIELD_CHOSEN] = "chosen",
+    [FIELD_REMEMBERED] = "remembered",
     [FIELD_CLIENT_DIALECT] = "client_dialect",
     [FIELD_CLIENT_SIGNING] = "client_signing",
+    [FIELD_CLIENT_CIPHER] = "client_cipher",
     [FIELD_UPSTREAM_DIALECT] = "upstream_dialect",
     [FIELD_UPSTREAM_SIGNING] = "upstream_signing",
+    [FIELD_UPSTREAM_CIPHER] = "upstream_cipher",
     [FIELD_CLIENT_GUID] = "client_guid",
     [FIELD_SESSION] = "session",
     [FIELD_LINK] = "link",
     [FIELD_WORKER] = "worker",
     [FIELD_PID] = "pid",
+    [FIELD_LOST] = "lost",
 };
 
 const struct event_description *event_describe(enum event_kind kind)
@@ -205,5 +228,6 @@ const char *event_severity_name(enum event_severity severity)
 bool event_field_is_number(enum event_field field)
 {
     return field == FIELD_CLIENT_PORT || field == FIELD_UPSTREAM_PORT || field == FIELD_LINK ||
-           field == FIELD_WORKER || field == FIELD_PID;
+           field == FIELD_WORKER || field == FIELD_PID || field == FIELD_REPEATS ||
+           field == FIELD_LOST;
 }

@@ -141,7 +141,7 @@ static int run_recorder(const struct child_plan *plan, int control_fd)
                 strerror(errno));
         return EXIT_FAILURE;
     }
-    return recorder_run(log, control_fd);
+    return recorder_run(plan->config, log, control_fd);
 }
 
 int child_role_run(enum peer_role role, unsigned index, const struct child_plan *plan,

@@ -270,6 +270,9 @@ void client_login_renewed(struct session *session)
 void client_login_proven(struct session *session, const struct keeper_proven *reply)
 {
     struct link *link = session->link;
+    if (client_limit_refuses(session, &reply->identity))
+        return;
+    worker_tell_outcome(link, reply->identity.user, true);
     if (session->state == SESSION_RENEWING) {
         finish_renewal(session, reply);
         return;
@@ -287,6 +290,9 @@ void client_login_proven(struct session *session, const struct keeper_proven *re
         client_login_failed(session, STATUS_ACCESS_DENIED);
         return;
     }
+    link_see_login(session);
+    if (link_ended(link))
+        return;
     session->state = SESSION_LOGGING_IN;
     if (session->previous_id && worker_find_previous(session, session->previous_id))
         session->step = STEP_DIRECTORY;
@@ -311,17 +317,12 @@ void client_login_refused(struct session *session, const struct keeper_refused *
     struct link *link = session->link;
     struct report report;
     const struct refused refused = refused_client(reply);
-    report_start(&report, refused.kind, link, session, LEG_CLIENT, refused.reason);
     const struct identity *claimed = &reply->identity;
-    if (claimed->user[0] && !session->identity) {
-        report.event.field[FIELD_USER] = claimed->user;
-        report.event.field[FIELD_DOMAIN] = claimed->domain[0] ? claimed->domain : NULL;
-        report.event.field[FIELD_PRINCIPAL] = claimed->principal[0] ? claimed->principal : NULL;
-        report.event.field[FIELD_WORKSTATION] =
-            claimed->workstation[0] ? claimed->workstation : NULL;
-        report.event.field[FIELD_TARGET_NAME] =
-            claimed->target_name[0] ? claimed->target_name : NULL;
-    }
+    if (client_limit_guess(session, reply))
+        return;
+    report_start(&report, refused.kind, link, session, LEG_CLIENT, refused.reason);
+    if (claimed->user[0] && !session->identity)
+        report_claim(&report, claimed);
     report.event.field[FIELD_MECHANISM] = mechanism_name(claimed->mechanism);
     report.event.field[FIELD_VERDICT] = "refused";
     report_status(&report, refused.status);

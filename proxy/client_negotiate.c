@@ -217,7 +217,7 @@ static void accept_offer(struct link *link, struct span message)
     if (link->client_choice > SMB_2_0_2 && memcmp(guid, none, GUID_SIZE) != 0)
         owner = handover_owner(link->worker, guid, link->upstream_index);
     if (owner == link->worker->settings->index) {
-        link_dial(link);
+        link_see_client(link);
         return;
     }
     if (handover_send(link, owner, message)) {
@@ -315,7 +315,7 @@ static void read_smb1_offer(struct link *link, struct span frame)
     }
     link->client_choice = SMB_2_0_2;
     link->client.signing = SIGNING_HMAC_SHA256;
-    link_dial(link);
+    link_see_client(link);
 }
 
 void client_negotiate(struct link *link, struct frame *frame)

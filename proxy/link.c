@@ -305,6 +305,7 @@ static void link_free(struct link *link)
                      link->end == END_UPSTREAM_CLOSED ? LEG_UPSTREAM : LEG_CLIENT,
                      link_end_name(link->end), NULL);
     }
+    link_forget_sightings(link);
     event_del(&link->timer);
     event_del(&link->hold_timer);
     pending_table_free(&link->pending);
@@ -354,7 +355,8 @@ void link_settle(struct link *link)
     }
     struct stream *client = &link->client.stream, *server = &link->server.stream;
     bool waits = link->frame_is_held || link->state == LINK_HANDOVER ||
-                 link->state == LINK_DIALLING || link->state == LINK_UPSTREAM_NEGOTIATING;
+                 link->state == LINK_ASKING || link->state == LINK_DIALLING ||
+                 link->state == LINK_UPSTREAM_NEGOTIATING;
     stream_read(client, !waits && may_read(link, client, client) &&
                             (link->state != LINK_READY || may_read(link, server, client)));
     if (link->state >= LINK_UPSTREAM_NEGOTIATING)

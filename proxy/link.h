@@ -52,6 +52,7 @@ enum link_state {
     LINK_NEW,      /* waits for the client's first message */
     LINK_WILDCARD, /* answered an SMB1 NEGOTIATE with 0x02FF; waits for the real one */
     LINK_HANDOVER, /* waits to be handed to the worker that owns the ClientGuid */
+    LINK_ASKING,   /* waits for what is remembered of the client */
     LINK_DIALLING, /* waits for the upstream connection */
     LINK_UPSTREAM_NEGOTIATING,
     LINK_READY, /* both legs negotiated */
@@ -145,6 +146,9 @@ struct link {
 
     struct durable_check durable; /* about the frame in hand */
 
+    struct table_entry by_sighting; /* in a table only while sightings_asked is not 0 */
+    unsigned sightings_asked;       /* of the downgrade memory, that wait for an answer */
+
     /* A frame of the client that has to wait, for upstream credits or for what the recorder says;
      * nothing is read meanwhile. */
     struct frame held_frame;
@@ -234,6 +238,33 @@ void upstream_final_check(struct session *session, const struct smb2_message *me
                           const struct session_setup_response *body);
 /* The key of a response that was kept has been made: false when the session has been refused. */
 MUST_USE bool upstream_final_key(struct session *session, const struct session_key *key);
+
+/* ---- client_limit.c: the authentication limiter ---- */
+
+/* True when the limiter does not let this user try now; then the session has been refused, without
+ * a word on whether the proof was right. */
+MUST_USE bool client_limit_refuses(struct session *session, const struct identity *claimed);
+/* Takes note of a refusal that may be a guess; true as above. */
+MUST_USE bool client_limit_guess(struct session *session, const struct keeper_refused *reply);
+
+/* ---- link_memory.c: what each end can do, against what it once could ---- */
+
+/* Tells the downgrade memory what the client offers, then dials; where less is not allowed, only
+ * after the answer. */
+void link_see_client(struct link *link);
+/* The same of the file server's NEGOTIATE response (`has_signing`: with a signing context); then
+ * the client is answered. */
+void link_see_upstream(struct link *link, bool has_signing);
+/* Tells of a client that has authenticated. Where less is not allowed the link is ended. */
+void link_see_login(struct session *session);
+/* Tells what a file server calls itself. */
+void link_see_server_name(struct link *link, const char *name);
+/* The recorder's answer; false when malformed. */
+bool worker_sighting_answer(struct worker *worker, struct span body);
+/* The recorder is gone: what was asked will not be answered. */
+void worker_sightings_gone(struct worker *worker);
+/* The link ends. */
+void link_forget_sightings(struct link *link);
 
 /* ---- request.c, response.c ---- */
 void request_frame(struct link *link, struct frame *frame);
@@ -378,6 +409,8 @@ struct report {
 void report_start(struct report *report, enum event_kind kind, const struct link *link,
                   const struct session *session, enum leg_role leg, const char *reason);
 void report_status(struct report *report, uint32_t status);
+/* Who somebody claims to be who has proved nothing. */
+void report_claim(struct report *report, const struct identity *claimed);
 void report_send(struct worker *worker, const struct report *report);
 /* Whoever has proved nothing, and a file server that invents breaks, may fill the log only so far:
  * then the link ends. Called once for each such event. */

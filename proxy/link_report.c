@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "proxy/memory.h"
 #include "proxy/recorder.h"
 #include "proxy/worker_state.h"
 
@@ -21,19 +22,19 @@ static void set_guid(struct report *report, const uint8_t guid[GUID_SIZE])
     static const uint8_t none[GUID_SIZE];
     if (memcmp(guid, none, GUID_SIZE) == 0)
         return;
-    snprintf(report->guid, sizeof report->guid, "%08x-%04x-%04x-%02x%02x-%02x%02x%02x%02x%02x%02x",
-             get_le32(guid), get_le16(guid + 4), get_le16(guid + 6), guid[8], guid[9], guid[10],
-             guid[11], guid[12], guid[13], guid[14], guid[15]);
+    guid_describe(guid, report->guid);
     report->event.field[FIELD_CLIENT_GUID] = report->guid;
 }
 
 static void set_leg(struct audit_event *event, const struct leg *leg, enum event_field dialect,
-                    enum event_field signing)
+                    enum event_field signing, enum event_field cipher)
 {
     if (leg->dialect == 0)
         return;
     event->field[dialect] = smb2_dialect_name(leg->dialect);
     event->field[signing] = signing_algorithm_name(leg->signing);
+    if (leg->cipher)
+        event->field[cipher] = cipher_name((enum cipher)leg->cipher);
 }
 
 static const char *unless_empty(const char *text)
@@ -80,8 +81,9 @@ void report_start(struct report *report, enum event_kind kind, const struct link
         set_number(event, FIELD_UPSTREAM_PORT, report->upstream_port, sizeof report->upstream_port,
                    link->server.port);
     }
-    set_leg(event, &link->client, FIELD_CLIENT_DIALECT, FIELD_CLIENT_SIGNING);
-    set_leg(event, &link->server, FIELD_UPSTREAM_DIALECT, FIELD_UPSTREAM_SIGNING);
+    set_leg(event, &link->client, FIELD_CLIENT_DIALECT, FIELD_CLIENT_SIGNING, FIELD_CLIENT_CIPHER);
+    set_leg(event, &link->server, FIELD_UPSTREAM_DIALECT, FIELD_UPSTREAM_SIGNING,
+            FIELD_UPSTREAM_CIPHER);
     set_guid(report, link->client.client_guid);
     set_number(event, FIELD_LINK, report->link, sizeof report->link, link->number);
     set_number(event, FIELD_WORKER, report->worker, sizeof report->worker,
@@ -102,7 +104,7 @@ void report_send(struct worker *worker, const struct report *report)
     size_t size = event_pack(&report->event, packed, sizeof packed);
     if (size == 0 || !worker->recorder ||
         !channel_send(worker->recorder, RECORDER_EVENT, (struct span){packed, size}, -1))
-        worker->events_lost++;
+        worker_lose_event(worker, report->event.kind);
 }
 
 void report_event(enum event_kind kind, struct link *link, const struct session *session,

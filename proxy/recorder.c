@@ -4,65 +4,13 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/queue.h>
 #include <unistd.h>
 
-#include <event2/event.h>
-
-#include "crypto/channel.h"
-#include "crypto/keeper_message.h"
-#include "policy/audit.h"
-#include "proxy/directory.h"
+#include "proxy/recorder_state.h"
 
 /* How long the other processes have for their last events, once it is told to stop. */
 static const struct timeval drain_time = {.tv_sec = 1};
-
-/* Another process that sends events. */
-struct peer {
-    LIST_ENTRY(peer) next;
-    struct recorder *recorder;
-    struct channel *channel;
-    enum peer_role role;
-    char index[12]; /* of a worker, as text */
-};
-
-struct recorder {
-    struct event_base *base;
-    struct audit *log;
-    struct directory *sessions;
-    struct directory *durables;
-    struct channel *control; /* NULL once the supervisor is gone */
-    struct event *deadline;
-    LIST_HEAD(, peer) peers;
-    bool draining;
-    bool losing; /* the last event could not be written */
-    bool failed;
-};
-
-static void write_event(struct recorder *recorder, const struct audit_event *event)
-{
-    bool lost = !audit_write(recorder->log, event);
-    if (lost && !recorder->losing)
-        fprintf(stderr, "countersign: the audit log cannot be written: events are being lost\n");
-    if (!lost && recorder->losing)
-        fprintf(stderr, "countersign: the audit log can be written again\n");
-    recorder->losing = lost;
-}
-
-/* Writes what a process sent. The number of a worker is ours to say: a subverted one must not blame
- * another. Nobody else counts. */
-MUST_USE static bool take_event(struct recorder *recorder, struct span body,
-                                const struct peer *peer)
-{
-    struct audit_event event;
-    struct event_storage storage;
-    if (!event_unpack(body.at, body.size, &event, &storage) || event.kind == EVENT_COUNTERS)
-        return false;
-    if (peer && peer->role == PEER_WORKER)
-        event.field[FIELD_WORKER] = peer->index;
-    write_event(recorder, &event);
-    return true;
-}
+static const struct timeval tick_time = {.tv_sec = 1};
 
 static void end_when_drained(struct recorder *recorder)
 {
@@ -109,7 +57,7 @@ static bool on_peer_message(void *context, uint16_t type, struct span body, int 
         return false;
     }
     if (type == RECORDER_EVENT)
-        return take_event(peer->recorder, body, peer);
+        return recorder_take_event(peer->recorder, body, peer);
     if (peer->role != PEER_WORKER)
         return false;
     switch (type) {
@@ -117,6 +65,9 @@ static bool on_peer_message(void *context, uint16_t type, struct span body, int 
     case RECORDER_SESSION_FIND: return find_entry(peer, peer->recorder->sessions, body);
     case RECORDER_DURABLE_ADD: return add_entry(peer->recorder->durables, body);
     case RECORDER_DURABLE_FIND: return find_entry(peer, peer->recorder->durables, body);
+    case RECORDER_LOST: return recorder_take_losses(peer, body);
+    case RECORDER_OUTCOME: return recorder_take_outcome(peer, body);
+    case RECORDER_SIGHTING: return recorder_take_sighting(peer, body);
     default: return false;
     }
 }
@@ -134,7 +85,7 @@ static void on_peer_gone(void *context, bool malformed)
             .field[FIELD_VERDICT] = "refused",
             .field[FIELD_WORKER] = peer->role == PEER_WORKER ? peer->index : NULL,
         };
-        write_event(recorder, &event);
+        recorder_write(recorder, &event);
     }
     peer_free(peer);
     end_when_drained(recorder);
@@ -162,10 +113,13 @@ MUST_USE static bool add_peer(struct recorder *recorder, struct span body, int f
     snprintf(peer->index, sizeof peer->index, "%u", message.index);
     LIST_INSERT_HEAD(&recorder->peers, peer, next);
     peer->channel = channel_new(recorder->base, fd, &peer_handler, peer);
-    if (peer->channel)
-        return true;
-    peer_free(peer);
-    return false;
+    if (!peer->channel) {
+        peer_free(peer);
+        return false;
+    }
+    if (peer->role == PEER_WORKER)
+        recorder_greet_worker(peer);
+    return true;
 }
 
 /* The others are told to stop at the same time: what they still send is written. */
@@ -187,6 +141,21 @@ static void on_deadline(evutil_socket_t fd, short what, void *context)
     event_base_loopbreak(recorder->base);
 }
 
+static void on_tick(evutil_socket_t fd, short what, void *context)
+{
+    struct recorder *recorder = context;
+    (void)fd;
+    (void)what;
+    fold_tick(recorder->fold, recorder_now());
+    recorder_memory_tick(recorder, false);
+}
+
+static void write_counters(struct recorder *recorder)
+{
+    fold_flush(recorder->fold);
+    audit_write_counters(recorder->log);
+}
+
 static void reopen(struct recorder *recorder)
 {
     if (!audit_reopen(recorder->log))
@@ -198,13 +167,13 @@ static void reopen(struct recorder *recorder)
 MUST_USE static bool take_control(struct recorder *recorder, uint16_t type, struct span body)
 {
     if (type == RECORDER_EVENT)
-        return take_event(recorder, body, NULL);
+        return recorder_take_event(recorder, body, NULL);
     if (body.size != 0)
         return false;
     switch (type) {
     case CONTROL_STOP: start_draining(recorder); return true;
     case CONTROL_RELOAD: reopen(recorder); return true;
-    case RECORDER_COUNTERS: audit_write_counters(recorder->log); return true;
+    case RECORDER_COUNTERS: write_counters(recorder); return true;
     default: return false;
     }
 }
@@ -235,6 +204,17 @@ static void on_control_gone(void *context, bool malformed)
 
 static const struct channel_handler control_handler = {on_control_message, on_control_gone};
 
+MUST_USE static bool make_tables(struct recorder *recorder)
+{
+    const struct config *config = recorder->config;
+    recorder->fold = fold_new(config->audit.fold, FOLD_MAX, recorder_write_repeats, recorder);
+    recorder->limiter =
+        limiter_new(&config->authentication, LIMITER_MAX, recorder_tell_limit, recorder);
+    recorder->memory = memory_new(MEMORY_MAX);
+    return recorder->fold && recorder->limiter && recorder->memory &&
+           siphash_key_make(&recorder->limiter_key);
+}
+
 /* Takes over `control_fd`. */
 MUST_USE static bool start(struct recorder *recorder, int control_fd)
 {
@@ -247,8 +227,13 @@ MUST_USE static bool start(struct recorder *recorder, int control_fd)
     recorder->sessions = directory_new(DIRECTORY_MAX);
     recorder->durables = directory_new(DIRECTORY_MAX);
     recorder->deadline = evtimer_new(recorder->base, on_deadline, recorder);
+    recorder->tick = event_new(recorder->base, -1, EV_PERSIST, on_tick, recorder);
     recorder->control = channel_new(recorder->base, control_fd, &control_handler, recorder);
-    return recorder->sessions && recorder->durables && recorder->deadline && recorder->control &&
+    if (!recorder->sessions || !recorder->durables || !recorder->deadline || !recorder->tick ||
+        !recorder->control || !make_tables(recorder))
+        return false;
+    recorder_memory_load(recorder);
+    return event_add(recorder->tick, &tick_time) == 0 &&
            channel_send(recorder->control, CONTROL_READY, empty, -1);
 }
 
@@ -259,22 +244,29 @@ static void release(struct recorder *recorder)
     channel_free(recorder->control);
     directory_free(recorder->sessions);
     directory_free(recorder->durables);
+    fold_free(recorder->fold);
+    limiter_free(recorder->limiter);
+    memory_free(recorder->memory);
     if (recorder->deadline)
         event_free(recorder->deadline);
+    if (recorder->tick)
+        event_free(recorder->tick);
     if (recorder->base)
         event_base_free(recorder->base);
     audit_close(recorder->log);
 }
 
-int recorder_run(struct audit *log_ready, int control_fd)
+int recorder_run(const struct config *config, struct audit *log_ready, int control_fd)
 {
-    struct recorder recorder = {.log = log_ready};
+    struct recorder recorder = {.config = config, .log = log_ready};
     LIST_INIT(&recorder.peers);
     if (!start(&recorder, control_fd) || event_base_dispatch(recorder.base) < 0) {
         fprintf(stderr, "countersign: the recorder cannot start: %s\n", strerror(errno));
         recorder.failed = true;
+    } else {
+        recorder_memory_tick(&recorder, true);
+        write_counters(&recorder);
     }
-    audit_write_counters(recorder.log);
     release(&recorder);
     return recorder.failed ? EXIT_FAILURE : EXIT_SUCCESS;
 }

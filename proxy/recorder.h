@@ -1,5 +1,6 @@
 /*
- * The recorder: the process that owns the audit log and its counters. It has no network and no
+ * The recorder: the process that owns what must be one: the audit log and its counters, the
+ * authentication limiter, the downgrade memory, and the session directory. It has no network and no
  * secret.
  */
 #ifndef COUNTERSIGN_PROXY_RECORDER_H
@@ -17,15 +18,21 @@ enum recorder_message {
     RECORDER_SESSION_FOUND = 68, /* … from the recorder */
     RECORDER_DURABLE_ADD = 69,   /* the same for durable handles: whose they are */
     RECORDER_DURABLE_FIND = 70,
+    RECORDER_LOST = 71,        /* workers only: le16 kind, le64 count of each event it dropped */
+    RECORDER_LIMITER_KEY = 72, /* to a worker, first of all; see limiter.h */
+    RECORDER_LIMIT = 73,       /* to all workers: a delay */
+    RECORDER_OUTCOME = 74,     /* workers only: how an authentication ended */
+    RECORDER_SIGHTING = 75,    /* workers only: what an end can do; see memory.h */
+    RECORDER_SEEN = 76,        /* the answer, when one is wanted: le64 query, u8 refused */
 };
 
 /*
  * Runs until the control channel says CONTROL_STOP or closes; then drains what the other processes
  * have sent, writes the counters and returns the exit status. `log_ready` is an audit log that the
  * caller opened as the recorder's own user; the recorder closes it. CONTROL_RELOAD opens the
- * file again.
+ * file again. `config` is borrowed.
  */
 struct audit;
-int recorder_run(struct audit *log_ready, int control_fd);
+int recorder_run(const struct config *config, struct audit *log_ready, int control_fd);
 
 #endif

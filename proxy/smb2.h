@@ -84,6 +84,7 @@ enum {
 #define STATUS_BUFFER_TOO_SMALL                      0xc0000023u
 #define STATUS_NO_LOGON_SERVERS                      0xc000005eu
 #define STATUS_LOGON_FAILURE                         0xc000006du
+#define STATUS_ACCOUNT_LOCKED_OUT                    0xc0000234u
 #define STATUS_ACCOUNT_RESTRICTION                   0xc000006eu
 #define STATUS_INVALID_LOGON_HOURS                   0xc000006fu
 #define STATUS_INVALID_WORKSTATION                   0xc0000070u

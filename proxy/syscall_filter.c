@@ -32,11 +32,11 @@ static const int denied_to_all[] = {
     /* io_uring opens files and sockets behind a filter's back */
     SCMP_SYS(io_uring_setup), SCMP_SYS(io_uring_enter), SCMP_SYS(io_uring_register),
     /* the tree of the file system */
-    SCMP_SYS(unlink), SCMP_SYS(unlinkat), SCMP_SYS(rename), SCMP_SYS(renameat), SCMP_SYS(renameat2),
-    SCMP_SYS(link), SCMP_SYS(linkat), SCMP_SYS(symlink), SCMP_SYS(symlinkat), SCMP_SYS(mkdir),
-    SCMP_SYS(mkdirat), SCMP_SYS(rmdir), SCMP_SYS(mknod), SCMP_SYS(mknodat), SCMP_SYS(truncate),
-    SCMP_SYS(chmod), SCMP_SYS(fchmodat), SCMP_SYS(chown), SCMP_SYS(lchown), SCMP_SYS(fchownat),
-    SCMP_SYS(setxattr), SCMP_SYS(lsetxattr), SCMP_SYS(removexattr), SCMP_SYS(lremovexattr),
+    SCMP_SYS(unlink), SCMP_SYS(unlinkat), SCMP_SYS(link), SCMP_SYS(linkat), SCMP_SYS(symlink),
+    SCMP_SYS(symlinkat), SCMP_SYS(mkdir), SCMP_SYS(mkdirat), SCMP_SYS(rmdir), SCMP_SYS(mknod),
+    SCMP_SYS(mknodat), SCMP_SYS(truncate), SCMP_SYS(chmod), SCMP_SYS(fchmodat), SCMP_SYS(chown),
+    SCMP_SYS(lchown), SCMP_SYS(fchownat), SCMP_SYS(setxattr), SCMP_SYS(lsetxattr),
+    SCMP_SYS(removexattr), SCMP_SYS(lremovexattr),
     /* listeners are opened by the supervisor */
     SCMP_SYS(bind), SCMP_SYS(listen)};
 
@@ -77,7 +77,8 @@ static bool deny_to_all(scmp_filter_ctx filter)
            deny_when(filter, SCMP_SYS(ioctl), 1, SCMP_CMP_MASKED_EQ, UINT32_MAX, TIOCSTI);
 }
 
-/* Every way to open a file that could change it; a read-only descriptor can still truncate. */
+/* Every way to open a file that could change it, and to put one in another's place; a read-only
+ * descriptor can still truncate. */
 static bool deny_writing(scmp_filter_ctx filter)
 {
     static const unsigned masks[][2] = {
@@ -89,7 +90,9 @@ static bool deny_writing(scmp_filter_ctx filter)
             return false;
         }
     }
-    return seccomp_rule_add(filter, DENY, SCMP_SYS(creat), 0) == 0;
+    static const int others[] = {SCMP_SYS(creat), SCMP_SYS(rename), SCMP_SYS(renameat),
+                                 SCMP_SYS(renameat2)};
+    return deny_list(filter, others, sizeof others / sizeof others[0]);
 }
 
 /*

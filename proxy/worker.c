@@ -5,7 +5,6 @@
 #include <unistd.h>
 
 #include "crypto/algorithms.h"
-#include "proxy/recorder.h"
 #include "proxy/worker_state.h"
 
 /* How long the last events may take to reach the recorder. */
@@ -16,21 +15,6 @@ static bool only_bytes(int fd)
     if (fd >= 0)
         close(fd);
     return fd < 0;
-}
-
-static bool on_recorder_message(void *context, uint16_t type, struct span body, int fd)
-{
-    return only_bytes(fd) && type == RECORDER_SESSION_FOUND &&
-           worker_directory_answer(context, body);
-}
-
-static void on_recorder_gone(void *context, bool malformed)
-{
-    struct worker *worker = context;
-    (void)malformed;
-    channel_free(worker->recorder);
-    worker->recorder = NULL;
-    worker_directory_gone(worker);
 }
 
 static bool on_peer_message(void *context, uint16_t type, struct span body, int fd)
@@ -52,16 +36,13 @@ static void on_peer_gone(void *context, bool malformed)
 
 static bool take_peer(struct worker *worker, const struct control_peer *peer, int fd)
 {
-    static const struct channel_handler recorder = {on_recorder_message, on_recorder_gone};
     static const struct channel_handler other = {on_peer_message, on_peer_gone};
     if (peer->role == PEER_KEEPER) {
         worker_keeper_channel(worker, fd);
         return true;
     }
     if (peer->role == PEER_RECORDER) {
-        if (worker->recorder)
-            on_recorder_gone(worker, false);
-        worker->recorder = channel_new(worker->base, fd, &recorder, worker);
+        worker_recorder_channel(worker, fd);
         return true;
     }
     if (peer->role != PEER_WORKER || peer->index >= worker->settings->count ||
@@ -140,6 +121,7 @@ static void send_last_events(struct worker *worker)
     while (worker->recorder && channel_queued(worker->recorder))
         if (event_base_loop(worker->base, EVLOOP_ONCE) != 0 || event_base_got_exit(worker->base))
             break;
+    worker_tell_losses(worker);
 }
 
 static void finish(struct worker *worker)
@@ -156,6 +138,8 @@ static void finish(struct worker *worker)
     table_free(&worker->attempts);
     table_free(&worker->leases);
     table_free(&worker->queries);
+    table_free(&worker->sightings);
+    limit_board_free(&worker->limits);
     table_free(&worker->sources);
     buffer_pool_free(&worker->buffers);
     if (worker->base)
@@ -169,6 +153,8 @@ int worker_run(const struct worker_settings *settings, int control_fd)
     table_init(&worker.attempts);
     table_init(&worker.leases);
     table_init(&worker.queries);
+    table_init(&worker.sightings);
+    limit_board_init(&worker.limits);
     table_init(&worker.sources);
     buffer_pool_init(&worker.buffers, (size_t)settings->config->limits.memory << 20);
     bool started = start(&worker, control_fd);

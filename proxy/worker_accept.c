@@ -73,7 +73,13 @@ struct link *worker_admit(struct worker *worker, unsigned listener, int fd,
     if (!link)
         return NULL;
     const char *reason = NULL;
-    if (!worker_source_enter(worker, link->client.address))
+    bool entered = worker_source_enter(worker, link->client.address);
+    if (worker_source_closed(worker, link->client.address)) {
+        link_refuse(link, END_LIMIT, EVENT_LIMITER_ACTED, LEG_CLIENT, "source");
+        link_settle(link);
+        return NULL;
+    }
+    if (!entered)
         reason = "connections_per_source";
     else if (worker->links_count > worker->config->limits.connections)
         reason = "connections";

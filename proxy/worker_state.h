@@ -6,6 +6,7 @@
 
 #include "crypto/channel.h"
 #include "crypto/keeper_message.h"
+#include "proxy/limit_board.h"
 #include "proxy/link.h"
 #include "proxy/worker.h"
 
@@ -44,6 +45,10 @@ struct worker {
     struct table sources;           /* connections by client address */
     unsigned *upstream_connections; /* one count for each upstream of the configuration */
     uint64_t events_lost;
+    uint64_t lost[EVENT_KIND_COUNT]; /* of those, what the recorder has not been told */
+    struct event *losses_timer;
+    struct limit_board limits; /* the delays of the authentication limiter */
+    struct table sightings;    /* links that have asked the downgrade memory, by their number */
     bool stopping;
 };
 
@@ -83,6 +88,22 @@ void worker_drop_query(struct session *session);
 bool worker_directory_answer(struct worker *worker, struct span body);
 /* The recorder is being restarted: what was asked is not known. */
 void worker_directory_gone(struct worker *worker);
+
+/* ---- worker_recorder.c ---- */
+
+/* Takes over a channel to the recorder, in place of the one before. */
+void worker_recorder_channel(struct worker *worker, int fd);
+/* Counts an event that could not be sent; the recorder is told as soon as it can be. */
+void worker_lose_event(struct worker *worker, enum event_kind kind);
+/* Tells it now; for the end. */
+void worker_tell_losses(struct worker *worker);
+
+/* True when nobody from there is to be let in now. */
+bool worker_source_closed(const struct worker *worker, const char *address);
+/* Why the login of `user` from this link is refused now, as a stable word, or NULL. */
+const char *worker_login_limited(const struct link *link, const char *user);
+/* How an authentication ended. */
+void worker_tell_outcome(const struct link *link, const char *user, bool proven);
 
 /* ---- handover.c ---- */
 

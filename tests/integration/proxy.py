@@ -112,9 +112,14 @@ class Proxy:
     def audit_file(self):
         return self._path("audit/audit.json")
 
+    @property
+    def state_file(self):
+        return self._path("state/memory")
+
     def _write_files(self):
-        os.makedirs(self._path("audit"))
-        os.chown(self._path("audit"), UIDS["recorder"], UIDS["recorder"])
+        for name in ("audit", "state"):
+            os.makedirs(self._path(name))
+            os.chown(self._path(name), UIDS["recorder"], UIDS["recorder"])
         self.credentials = Credentials(self._path("credentials"), self.users, self.mapped)
         self.write_configuration()
 
@@ -125,7 +130,11 @@ class Proxy:
                    "audit": {"file": self.audit_file, "syslog": False},
                    "users": {role: str(uid) for role, uid in UIDS.items()},
                    "workers": self.workers, "netbios_name": "PROXY", "dns_name": "proxy.test"}
+        options["state"] = self.state_file
         options.update(self.extra)
+        # Most tests want each event by itself, and attempt more than an honest user would.
+        options["audit"] = {"fold": 0, **options["audit"]}
+        options["authentication"] = {"delay_max": 0, **options.get("authentication", {})}
         # The peers here take an interim response at once, and many tests wait for one.
         options["limits"] = {"interim_hold": 50, **options.get("limits", {})}
         with open(self.configuration, "w", encoding="utf-8") as file:

@@ -32,11 +32,12 @@ class Failed(Exception):
 
 
 class Wire:
-    """One connection; a context manager."""
+    """One connection, from the address `source` where it matters; a context manager."""
 
-    def __init__(self, address, port, timeout=10):
+    def __init__(self, address, port, timeout=10, source=None):
         self.address, self.port = address, port
-        self.socket = socket.create_connection((address, port), timeout=timeout)
+        self.socket = socket.create_connection((address, port), timeout=timeout,
+                                               source_address=(source, 0) if source else None)
         self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.guid = os.urandom(16)
         self.next_id = 0

@@ -208,9 +208,10 @@ int keeper_run(const struct keeper_settings *settings, int control_fd)
     return act(PEER_KEEPER, 0, control_fd, shared->keeper);
 }
 
-int recorder_run(struct audit *log_ready, int control_fd)
+int recorder_run(const struct config *config, struct audit *log_ready, int control_fd)
 {
     look_for_replays(RECORDER);
+    (void)config;
     int status = act(PEER_RECORDER, 0, control_fd, BEHAVE);
     audit_close(log_ready);
     return status;

@@ -145,7 +145,7 @@ static void test_every_number_has_a_range(void **state)
     unsigned numbers = 0;
     (void)state;
     count_numbers("", config_schema.mapping.fields, &numbers);
-    assert_int_equal(numbers, 11);
+    assert_int_equal(numbers, 16);
     assert_null(config_range_of("listeners[0].name"));
     assert_null(config_range_of(""));
 }
