@@ -12,6 +12,7 @@ enum command_status { COMMAND_OK = 0, COMMAND_FAILED = 1, COMMAND_USAGE = 2 };
 int command_run(int argc, char **argv);
 int command_check(int argc, char **argv);
 int command_doctor(int argc, char **argv);
+int command_forget(int argc, char **argv);
 int command_user(int argc, char **argv);
 int command_group(int argc, char **argv);
 int command_version(int argc, char **argv);

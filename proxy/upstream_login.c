@@ -6,7 +6,9 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "crypto/challenge_name.h"
 #include "proxy/body.h"
+#include "proxy/memory.h"
 #include "proxy/refusal.h"
 #include "proxy/renewal.h"
 #include "proxy/worker_state.h"
@@ -225,6 +227,7 @@ void upstream_session_setup_response(struct link *link, struct pending *pending,
     uint32_t status = message->header.status;
     struct span bytes = {message->at, message->size};
     bool encrypted = pending->upstream_encrypts;
+    char name[MEMORY_NAME_MAX];
     pending_remove(&link->pending, pending);
     if (!session || session->step != STEP_UPSTREAM ||
         !renewal_verifies(session, message, encrypted))
@@ -244,6 +247,8 @@ void upstream_session_setup_response(struct link *link, struct pending *pending,
         return;
     }
     session->step = STEP_KEEPER_LOGIN;
+    if (challenge_name_read(body.token, name, sizeof name))
+        link_see_server_name(link, name);
     if (link->server.dialect == SMB_3_1_1 && !is_renewal(session) &&
         !preauth_add(&session->upstream_preauth, bytes))
         link_end(link, END_MEMORY);

@@ -144,13 +144,14 @@ class Proxy:
     def start(self):
         """Starts it and waits until it is ready."""
         self.stopped = False
+        before = self.stderr().count("countersign: ready")
         prefix = self.host.prefix() if self.host else []
         with open(self._path("stderr"), "ab") as output:
             self.process = subprocess.Popen(
                 [*prefix, BINARY, "run", "--config", self.configuration],
                 stdin=subprocess.DEVNULL, stdout=output, stderr=output)
-        wait_until(lambda: self.process.poll() is not None or "countersign: ready" in self.stderr(),
-                   "countersign to be ready", 20)
+        wait_until(lambda: self.process.poll() is not None or
+                   self.stderr().count("countersign: ready") > before, "countersign to be ready", 20)
         assert self.process.poll() is None, self.stderr()
 
     def stop(self):
