@@ -127,13 +127,13 @@ class Proxy:
         """JSON is YAML: each top-level option on a line."""
         options = {"listeners": self.listeners, "upstreams": self.upstreams,
                    "credentials": self.credentials.path,
-                   "audit": {"file": self.audit_file, "syslog": False},
                    "users": {role: str(uid) for role, uid in UIDS.items()},
                    "workers": self.workers, "netbios_name": "PROXY", "dns_name": "proxy.test"}
         options["state"] = self.state_file
         options.update(self.extra)
         # Most tests want each event by itself, and attempt more than an honest user would.
-        options["audit"] = {"fold": 0, **options["audit"]}
+        options["audit"] = {"file": self.audit_file, "syslog": False, "fold": 0,
+                            **self.extra.get("audit", {})}
         options["authentication"] = {"delay_max": 0, **options.get("authentication", {})}
         # The peers here take an interim response at once, and many tests wait for one.
         options["limits"] = {"interim_hold": 50, **options.get("limits", {})}
