@@ -16,7 +16,7 @@ Q := $(if $(V),,@)
 BUILD ?= release
 OUT   := build/$(BUILD)
 
-PACKAGES := libevent_core openssl libcyaml yaml-0.1 json-c libseccomp libcap libsystemd \
+PACKAGES := libevent_core openssl libcyaml yaml-0.1 json-c libseccomp libcap libsystemd zlib \
             krb5 krb5-gssapi
 PKG_CFLAGS := $(shell pkg-config --cflags $(PACKAGES) 2>/dev/null)
 PKG_LIBS   := $(shell pkg-config --libs $(PACKAGES) 2>/dev/null) -lpthread

@@ -12,6 +12,7 @@ static const struct {
     {"check", command_check, "read the configuration and say what is wrong with it"},
     {"doctor", command_doctor, "try what the configuration relies on: names, keys, clocks, rights"},
     {"forget", command_forget, "forget what a client or file server once could"},
+    {"audit", command_audit, "read the audit log, and who would break under a stricter rule"},
     {"user", command_user, "add, remove and list users in the credentials file"},
     {"group", command_group, "the same with groups"},
     {"version", command_version, "print the versions of countersign and its libraries"},

@@ -10,6 +10,7 @@ enum command_status { COMMAND_OK = 0, COMMAND_FAILED = 1, COMMAND_USAGE = 2 };
 #define COMMAND_CONFIG_PATH "/etc/countersign/proxy.yaml"
 
 int command_run(int argc, char **argv);
+int command_audit(int argc, char **argv);
 int command_check(int argc, char **argv);
 int command_doctor(int argc, char **argv);
 int command_forget(int argc, char **argv);
