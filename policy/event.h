@@ -79,6 +79,7 @@ enum event_kind {
     EVENT_SERVER_CHANGED,         /* a file server's GUID or name is another one */
     EVENT_MEMORY_DAMAGED,         /* what was remembered could not be read, and is set aside */
     EVENT_MEMORY_FORGOTTEN,       /* an administrator had something forgotten */
+    EVENT_MESSAGE_REPLAYED,       /* a MessageId that was used before */
     EVENT_KIND_COUNT
 };
 

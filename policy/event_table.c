@@ -145,6 +145,8 @@ static const struct event_description descriptions[EVENT_KIND_COUNT] = {
     [EVENT_UPSTREAM_FORGED] = {"upstream_forged", SEVERITY_ERROR, 0, NULL,
                                "An unsigned message from a file server belongs to nothing that was "
                                "asked or opened."},
+    [EVENT_MESSAGE_REPLAYED] = {"message_replayed", SEVERITY_ERROR, 0, NULL,
+                                "A client's message came a second time."},
     [EVENT_EVENTS_LOST] = {"events_lost", SEVERITY_ERROR, 0, NULL,
                            "A worker had more events than it could get rid of, and dropped some."},
     [EVENT_LIMITER_ACTED] = {"limiter_acted", SEVERITY_WARNING, 0, NULL,

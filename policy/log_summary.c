@@ -167,7 +167,7 @@ void log_summary_take(void *context, struct json_object *event)
     const char *verdict = log_text(event, "verdict");
     if (!address)
         return;
-    if (is(verdict, "audit"))
+    if (is(verdict, "audit") || is(name, "rule_audit"))
         take_audited(summary, event, address);
     struct summary_client *client = client_of(summary, address);
     if (!client) {

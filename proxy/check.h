@@ -29,6 +29,9 @@ void check_listeners(struct check *check, const struct config *config);
 /* How many rules there are, and what happens otherwise. */
 void check_rules(const struct config *config);
 
+/* Whether the recorder will be able to write its state file. */
+void check_state(struct check *check, const struct config *config);
+
 /* Whether the accounts of the processes are there, when started as root. */
 void check_users(struct check *check, const struct config *config);
 

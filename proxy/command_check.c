@@ -85,6 +85,7 @@ static int check_file(const char *path, bool offline)
     check_credentials(&check, config);
     check_kerberos(&check, config);
     check_winbind(&check, config, offline);
+    check_state(&check, config);
     check_listeners(&check, config);
     check_rules(config);
     for (unsigned i = 0; i < config->upstreams_count && !offline; i++)

@@ -40,6 +40,11 @@ bool credit_window_take(struct credit_window *window, uint64_t message_id, uint3
     return true;
 }
 
+bool credit_window_used(const struct credit_window *window, uint64_t message_id)
+{
+    return message_id < window->low || (message_id < window->high && is_used(window, message_id));
+}
+
 uint16_t credit_window_grant(struct credit_window *window, uint32_t wanted)
 {
     uint64_t room = CREDIT_WINDOW - (window->high - window->low);

@@ -26,6 +26,9 @@ void credit_window_init(struct credit_window *window);
 MUST_USE bool credit_window_take(struct credit_window *window, uint64_t message_id,
                                  uint32_t charge);
 
+/* True when the id has been used already: what comes under it is a repetition. */
+bool credit_window_used(const struct credit_window *window, uint64_t message_id);
+
 /* Grants up to `wanted` more and says how many: fewer when the window is as wide as it gets. */
 uint16_t credit_window_grant(struct credit_window *window, uint32_t wanted);
 

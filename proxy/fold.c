@@ -117,7 +117,7 @@ static bool make_keys(const struct fold *fold, const struct audit_event *event, 
     static const enum event_field subject[] = {
         FIELD_USER,          FIELD_DOMAIN,  FIELD_ACCOUNT,        FIELD_SHARE,
         FIELD_TARGET_NAME,   FIELD_OFFERED, FIELD_CLIENT_DIALECT, FIELD_CLIENT_SIGNING,
-        FIELD_CLIENT_CIPHER, FIELD_COMMAND};
+        FIELD_CLIENT_CIPHER, FIELD_RULE,    FIELD_PIPE,           FIELD_COMMAND};
     uint8_t bytes[DESCRIBED_MAX];
     struct writer writer = writer_over(bytes, sizeof bytes);
     write_le16(&writer, (uint16_t)event->kind);

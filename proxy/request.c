@@ -65,10 +65,14 @@ static bool take_credits(struct link *link, size_t count)
     for (size_t i = 0; i < count; i++) {
         const struct smb2_header *header = &parts[i].message.header;
         uint32_t charge = command_client_charge(link, header);
-        if (charge && !credit_window_take(&link->window, header->message_id, charge)) {
+        if (!charge || credit_window_take(&link->window, header->message_id, charge))
+            continue;
+        if (credit_window_used(&link->window, header->message_id))
+            link_refuse(link, END_CLIENT_PROTOCOL, EVENT_MESSAGE_REPLAYED, LEG_CLIENT,
+                        "message_id_used");
+        else
             bad_request(link, "message_id");
-            return false;
-        }
+        return false;
     }
     return true;
 }

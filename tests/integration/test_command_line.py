@@ -88,6 +88,17 @@ def test_good_configuration(site):
     assert status == 0, output
 
 
+def test_state_directory(site):
+    state = site.directory / "state"
+    site.write(site.text + f"state: {state}/memory\n")
+    status, output = site.check("--offline")
+    assert status == 0 and "nothing is remembered over a restart" in output
+    state.mkdir()
+    assert "does not belong to users.recorder" in site.check("--offline")[1]
+    os.chown(state, UIDS["recorder"], UIDS["recorder"])
+    assert "over a restart" not in site.check("--offline")[1]
+
+
 @pytest.mark.parametrize("case", BAD)
 def test_bad_configuration_names_the_line(site, case):
     before, after, line, word = BAD[case]

@@ -48,6 +48,24 @@ static void test_the_first_id_only(void **state)
     check_refused(&window, 1, 1);
 }
 
+/* Which ids have been used, in any order; what was never granted has not been. */
+static void test_used_ids(void **state)
+{
+    struct credit_window window;
+    (void)state;
+    credit_window_init(&window);
+    assert_false(credit_window_used(&window, 0));
+    assert_true(take(&window, 0, 1));
+    assert_int_equal(credit_window_grant(&window, 4), 4);
+    assert_true(take(&window, 2, 2));
+    assert_true(credit_window_used(&window, 0));
+    assert_false(credit_window_used(&window, 1));
+    assert_true(credit_window_used(&window, 2) && credit_window_used(&window, 3));
+    assert_false(credit_window_used(&window, 4));
+    assert_false(credit_window_used(&window, 5) || credit_window_used(&window, UINT64_MAX));
+    assert_false(credit_window_used(&window, 2 + CREDIT_WINDOW));
+}
+
 static void test_in_order(void **state)
 {
     struct credit_window window;
@@ -234,6 +252,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_the_first_id_only),
+        cmocka_unit_test(test_used_ids),
         cmocka_unit_test(test_in_order),
         cmocka_unit_test(test_out_of_order),
         cmocka_unit_test(test_multi_charge),
