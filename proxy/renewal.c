@@ -9,8 +9,8 @@
 #include "proxy/worker_state.h"
 
 /* Seconds. A renewal begins in the last tenth of the time, but not earlier than LEAD_MAX before the
- * end: tickets of ten hours are renewed in the last five minutes. */
-enum { LEAD_MAX = 300, LEAD_SHARE = 10, AGAIN_AFTER = 1, DELAY_MAX = 7 * 24 * 3600 };
+ * end, and not in its last second: tickets of ten hours are renewed in the last five minutes. */
+enum { LEAD_MAX = 300, LEAD_MIN = 2, LEAD_SHARE = 10, AGAIN_AFTER = 1, DELAY_MAX = 7 * 24 * 3600 };
 
 /* A token and the head of its message. */
 enum { SETUP_MAX = 66 * 1024 };
@@ -62,12 +62,10 @@ static void schedule(struct session *session)
     if (left > DELAY_MAX)
         left = DELAY_MAX;
     int64_t lead = left / LEAD_SHARE < LEAD_MAX ? left / LEAD_SHARE : LEAD_MAX;
-    if (lead == 0)
-        lead = 1; /* chance adds up to a second */
+    if (lead < LEAD_MIN)
+        lead = LEAD_MIN;
     (void)RAND_bytes((uint8_t *)&chance, sizeof chance); /* no matter if it is none */
-    int64_t wait = left - lead;
-    if (lead > 1)
-        wait += chance % (lead / 2);
+    int64_t wait = left - lead + chance % (lead / 2);
     set_timer(session, wait < AGAIN_AFTER ? AGAIN_AFTER : wait, chance % 1000000);
 }
 

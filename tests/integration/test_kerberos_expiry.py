@@ -12,7 +12,7 @@ import bodies
 import kerberos
 import smb2
 from harness import wait_until
-from kerberosrig import KerberosRig, proxy_account
+from kerberosrig import PROXY_SERVICE, KerberosRig, proxy_account
 from rawclient import Failed
 
 EXPIRED = 0xC000035C  # STATUS_NETWORK_SESSION_EXPIRED
@@ -23,6 +23,14 @@ SHORT = 6
 def server(realm):
     with realm.file_server() as file_server:
         proxy_account(realm, file_server.service)
+        yield file_server
+
+
+@pytest.fixture(scope="module")
+def sealed(realm, server):
+    """Another file server, which demands encryption."""
+    with realm.file_server("sealed", extra={"server smb encrypt": "required"}) as file_server:
+        realm.allow_delegation(PROXY_SERVICE, server.service, file_server.service)
         yield file_server
 
 
@@ -38,9 +46,9 @@ def initiator(rig, user="alice", lifetime=None):
     return kerberos.Initiator(kerberos.credential(cache, rig.service))
 
 
-def entered(client, proof):
+def entered(client, proof, **offer):
     """A session with a tree and an open file."""
-    client.negotiate()
+    client.negotiate(**offer)
     session = client.login_ticket(proof)
     session.tree_connect()
     return session, session.create("open.txt", disposition=3)
@@ -101,3 +109,19 @@ def test_renewal_before_the_end(rig):
         while time.monotonic() < end:
             assert status(session, file_id) == smb2.SUCCESS
             time.sleep(0.2)
+
+
+@pytest.mark.parametrize("login", ["ticket", "delegate"])
+def test_renewal_of_an_encrypted_session(realm, sealed, login):
+    """smbd that demands encryption takes no renewal in the clear, signed or not."""
+    with KerberosRig(realm, sealed, [login], keytab_name="keeper-sealed.keytab") as rig, rig.raw() as client:
+        session, file_id = entered(client, initiator(rig, lifetime=SHORT), ciphers=(2, 4))
+        assert session.encrypts
+        wait_expired(session, file_id)
+        client.login_ticket(initiator(rig), session)
+        assert status(session, file_id) == smb2.SUCCESS
+        session.close(file_id)
+        session.logoff()
+        client.socket.close()
+        for client_leg, upstream_leg in rig.assert_both_legs_signed():
+            assert client_leg.encrypted and upstream_leg.encrypted

@@ -135,7 +135,7 @@ static void test_before_the_end(void **state)
 static void client_renews(struct fixture *fixture, const char *principal, int64_t expires)
 {
     struct session *session = fixture->session;
-    struct keeper_proven proven = {.token = some_token_span()};
+    struct keeper_proven proven = {.token = some_token_span(), .identity = *session->identity};
     memcpy(proven.identity.principal, principal, strlen(principal) + 1);
     proven.identity.expires = expires;
     memset(proven.handle, 7, sizeof proven.handle);

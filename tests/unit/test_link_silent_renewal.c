@@ -213,7 +213,8 @@ static void test_client_renews_meanwhile(void **state)
     keeper_is_done(fixture);
     expect_told(fixture, KEEPER_ACCEPT);
     assert_int_equal(fixture->session->state, SESSION_RENEWING);
-    client_login_proven(fixture->session, &(const struct keeper_proven){.token = {0}});
+    const struct keeper_proven proven = {.identity = *fixture->session->identity};
+    client_login_proven(fixture->session, &proven);
     struct smb2_header answer = expect_signed(fixture, LEG_CLIENT);
     assert_int_equal(answer.message_id, AT_CLIENT);
     assert_int_equal(answer.status, STATUS_SUCCESS);
