@@ -229,7 +229,7 @@ static void test_keeper_has_its_own_environment(void **state)
     (void)setenv("KRB5_CONFIG", "/nowhere/other.conf", 1);
     start(fixture);
     await_text(fixture, "countersign: ready\n");
-    assert_int_equal(shared->child[KEEPER].variables, 2);
+    assert_int_equal(shared->child[KEEPER].variables, 3);
     stop(fixture);
     (void)unsetenv("KRB5_KTNAME");
     (void)unsetenv("KRB5CCNAME");
