@@ -140,6 +140,8 @@ static void finish(struct worker *worker)
     table_free(&worker->queries);
     table_free(&worker->sightings);
     limit_board_free(&worker->limits);
+    if (worker->losses_timer)
+        event_free(worker->losses_timer);
     table_free(&worker->sources);
     buffer_pool_free(&worker->buffers);
     if (worker->base)
