@@ -65,6 +65,7 @@ const char *refusal_name(enum refusal refusal)
         [REFUSAL_REPLAY] = "replay",
         [REFUSAL_ENCRYPTION_TYPE] = "encryption_type",
         [REFUSAL_KERBEROS] = "kerberos",
+        [REFUSAL_REFLECTION] = "reflection",
         [REFUSAL_KDC_UNREACHABLE] = "kdc_unreachable",
         [REFUSAL_NOT_DELEGATED] = "not_delegated",
         [REFUSAL_SERVICE_KEY] = "service_key",

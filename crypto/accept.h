@@ -75,6 +75,7 @@ enum refusal {
     REFUSAL_REPLAY,          /* this AP-REQ has been seen before */
     REFUSAL_ENCRYPTION_TYPE, /* RC4 or DES, which policy does not take */
     REFUSAL_KERBEROS,        /* anything else that libkrb5 found wrong */
+    REFUSAL_REFLECTION,      /* upstream: the file server shows us a challenge of our own */
     REFUSAL_KDC_UNREACHABLE, /* upstream: no KDC answers */
     REFUSAL_NOT_DELEGATED,   /* upstream: the KDC does not let us act for this user there */
     REFUSAL_SERVICE_KEY,     /* upstream: our own account's key is missing or wrong */
@@ -111,14 +112,16 @@ struct domain;
 struct evidence;
 struct groups;
 struct replays;
+struct challenges;
 
 /* What an acceptor asks while it takes a step; lent for that step. */
 struct accept_backend {
     nt_hash_lookup *lookup;
     void *lookup_context;
-    struct domain *domain;   /* NULL: there is no domain to ask (crypto/domain.h) */
-    struct groups *groups;   /* NULL: none are named (crypto/groups.h) */
-    struct replays *replays; /* NULL: no Kerberos (crypto/kerberos_replay.h) */
+    struct domain *domain;         /* NULL: there is no domain to ask (crypto/domain.h) */
+    struct groups *groups;         /* NULL: none are named (crypto/groups.h) */
+    struct replays *replays;       /* NULL: no Kerberos (crypto/kerberos_replay.h) */
+    struct challenges *challenges; /* NULL: nobody asks whether one is ours (crypto/challenges.h) */
 };
 
 struct acceptor;

@@ -57,6 +57,11 @@ void initiator_free(struct initiator *initiator)
     free(initiator);
 }
 
+void initiator_refuse_own(struct initiator *initiator, struct challenges *own)
+{
+    initiator->ntlm.own = own;
+}
+
 static enum step refuse(struct initiator *initiator, enum refusal refusal)
 {
     initiator->state = INITIATE_REFUSED;

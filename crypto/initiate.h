@@ -19,6 +19,9 @@ struct initiator *initiator_new(const char *user, const char *domain,
                                 const uint8_t nt_hash[NT_HASH_SIZE], const char *target);
 void initiator_free(struct initiator *initiator);
 
+/* A CHALLENGE that is one of `own` is refused as a reflection; they must outlive the initiator. */
+void initiator_refuse_own(struct initiator *initiator, struct challenges *own);
+
 /*
  * The first call takes an empty token; each writes the next token to `reply` and answers
  * STEP_CONTINUE until the file server's last token has been checked: STEP_DONE. A server that is

@@ -7,6 +7,7 @@
 
 #include <event2/event.h>
 
+#include "crypto/challenges.h"
 #include "crypto/channel.h"
 #include "crypto/keeper_message.h"
 #include "crypto/keeper_worker.h"
@@ -115,7 +116,8 @@ MUST_USE static bool begin_kerberos(struct keeper *keeper)
         memory = keeper->replays_memory = calloc(1, replays_size());
     keeper->replays = memory ? replays_init(memory) : NULL;
     keeper->tickets = upstream_tickets_new();
-    return keeper->replays && keeper->tickets;
+    keeper->challenges = challenges_new();
+    return keeper->replays && keeper->tickets && keeper->challenges;
 }
 
 /* Takes over `control_fd` also when it fails. */
@@ -153,6 +155,7 @@ static void finish(struct process *process)
     handles_free(&keeper->handles);
     back_offs_clear(&keeper->back_offs);
     upstream_tickets_free(keeper->tickets);
+    challenges_free(keeper->challenges);
     free(keeper->replays_memory);
     secrets_release(keeper->secrets);
     domain_free(keeper->domain);

@@ -53,6 +53,7 @@ static void accept_step(struct authentication *authentication)
         .domain = authentication->domain,
         .groups = authentication->groups,
         .replays = authentication->replays,
+        .challenges = authentication->challenges,
     };
     if (!authentication->remote && acceptor_asks_domain(acceptor, token, &backend)) {
         result->elsewhere = true;
@@ -82,6 +83,7 @@ static void upstream_step(struct authentication *authentication)
         .tickets = authentication->tickets,
         .own_domain = joined ? own.domain : "",
         .own_dns_domain = joined ? own.dns_domain : "",
+        .challenges = authentication->challenges,
         .remote = authentication->remote,
     };
     struct span token = {authentication->token, authentication->token_size};

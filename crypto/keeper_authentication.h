@@ -41,6 +41,7 @@ struct authentication {
     struct domain *domain;
     struct upstream_tickets *tickets;
     struct replays *replays;
+    struct challenges *challenges;
 
     bool remote; /* the step is taken in the remote pool */
     uint8_t *token;

@@ -43,7 +43,8 @@ struct login_means {
     struct upstream_tickets *tickets;
     /* The domain that this host has joined, by both its names; empty when that is not known. */
     const char *own_domain, *own_dns_domain;
-    bool remote; /* the thread may wait for a KDC */
+    struct challenges *challenges; /* that we gave to clients */
+    bool remote;                   /* the thread may wait for a KDC */
 };
 
 enum login_step {

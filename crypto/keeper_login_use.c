@@ -40,19 +40,23 @@ static const char *realm_of(const char *principal)
     return at ? at + 1 : "";
 }
 
-static enum login_use use_ntlm(struct login *login, const struct account *account)
+static enum login_use use_ntlm(struct login *login, const struct login_means *means,
+                               const struct account *account)
 {
     if (account_name(account->domain, account->user, login->account, sizeof login->account))
         login->ntlm = initiator_new(account->user, account->domain, account->nt_hash,
                                     login->upstream->target);
-    return login->ntlm ? LOGIN_USED : internal(login);
+    if (!login->ntlm)
+        return internal(login);
+    initiator_refuse_own(login->ntlm, means->challenges);
+    return LOGIN_USED;
 }
 
 static enum login_use use_same(struct login *login, const struct login_means *means)
 {
     struct account account;
     bool found = account_same(means->credentials, &login->grant.identity, &account);
-    enum login_use use = found ? use_ntlm(login, &account) : no_credential(login);
+    enum login_use use = found ? use_ntlm(login, means, &account) : no_credential(login);
     OPENSSL_cleanse(&account, sizeof account);
     return use;
 }
@@ -165,7 +169,7 @@ static enum login_use use_mapped(struct login *login, const struct login_means *
                         &account))
         use = no_credential(login);
     else if (account.key == ACCOUNT_NT_HASH)
-        use = use_ntlm(login, &account);
+        use = use_ntlm(login, means, &account);
     else
         use = use_mapped_kerberos(login, means, &account);
     OPENSSL_cleanse(&account, sizeof account);

@@ -119,6 +119,7 @@ MUST_USE static bool begin_step(struct attempt *attempt, struct span token)
     attempt->authentication.domain = keeper->domain;
     attempt->authentication.tickets = keeper->tickets;
     attempt->authentication.replays = keeper->replays;
+    attempt->authentication.challenges = keeper->challenges;
     submit(attempt);
     return true;
 }

@@ -20,9 +20,10 @@ struct keeper {
     struct secrets *secrets; /* the newest */
     struct upstream_tickets *tickets;
     struct replays *replays;
-    void *replays_memory;  /* our own, when the settings have none */
-    struct domain *domain; /* NULL: winbind is not used */
-    uint64_t reloads;      /* how often they were replaced */
+    struct challenges *challenges; /* that clients were given */
+    void *replays_memory;          /* our own, when the settings have none */
+    struct domain *domain;         /* NULL: winbind is not used */
+    uint64_t reloads;              /* how often they were replaced */
     struct handle_table handles;
     struct back_off_table back_offs;
     LIST_HEAD(, keeper_worker) workers;

@@ -1,5 +1,6 @@
 #include "crypto/ntlm_accept.h"
 
+#include "crypto/challenges.h"
 #include "crypto/groups.h"
 #include "crypto/ntlm_account.h"
 #include "crypto/target_name.h"
@@ -125,6 +126,9 @@ enum refusal ntlm_accept_negotiate(struct ntlm_accept *accept, struct span negot
     if (!writer_done(&copy) || !write_challenge(accept, &names) ||
         clock_gettime(CLOCK_MONOTONIC, &accept->issued) != 0)
         return REFUSAL_INTERNAL;
+    struct ntlm_challenge challenge;
+    if (ntlm_challenge_read((struct span){accept->challenge, accept->challenge_size}, &challenge))
+        challenges_given(backend->challenges, challenge.server_challenge);
     accept->open = true;
     return REFUSAL_NONE;
 }

@@ -1,5 +1,6 @@
 #include "crypto/ntlm_initiate.h"
 
+#include "crypto/challenges.h"
 #include "crypto/ntlm_av.h"
 #include "crypto/text.h"
 
@@ -52,10 +53,12 @@ enum refusal ntlm_initiate_negotiate(struct ntlm_initiate *initiate, struct writ
     return writer_done(&copy) ? REFUSAL_NONE : REFUSAL_INTERNAL;
 }
 
-static enum refusal open_challenge(struct draft *draft, struct span message)
+static enum refusal open_challenge(struct draft *draft, struct challenges *own, struct span message)
 {
     if (!ntlm_challenge_read(message, &draft->challenge))
         return REFUSAL_MALFORMED;
+    if (challenges_ours(own, draft->challenge.server_challenge))
+        return REFUSAL_REFLECTION;
     if (draft->challenge.flags & NTLM_ANONYMOUS)
         return REFUSAL_ANONYMOUS;
     if ((draft->challenge.flags & NEEDED) != NEEDED)
@@ -197,7 +200,7 @@ static bool finish(const struct ntlm_initiate *initiate, struct draft *draft, st
 static enum refusal authenticate(struct ntlm_initiate *initiate, struct draft *draft,
                                  struct span challenge, struct span *message)
 {
-    enum refusal refusal = open_challenge(draft, challenge);
+    enum refusal refusal = open_challenge(draft, initiate->own, challenge);
     if (refusal != REFUSAL_NONE)
         return refusal;
     if (RAND_bytes(draft->client_challenge, sizeof draft->client_challenge) != 1 ||

@@ -14,6 +14,7 @@ struct ntlm_initiate {
     char domain[IDENTITY_NAME_MAX]; /* empty: the server's own name */
     char target[IDENTITY_TARGET_MAX];
     uint8_t nt_hash[NT_HASH_SIZE];
+    struct challenges *own; /* that we gave to clients; NULL: not asked */
     size_t negotiate_size;
     uint8_t negotiate[64]; /* as sent: the MIC covers it */
     uint32_t agreed;       /* flags of the AUTHENTICATE */

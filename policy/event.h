@@ -80,6 +80,7 @@ enum event_kind {
     EVENT_MEMORY_DAMAGED,         /* what was remembered could not be read, and is set aside */
     EVENT_MEMORY_FORGOTTEN,       /* an administrator had something forgotten */
     EVENT_MESSAGE_REPLAYED,       /* a MessageId that was used before */
+    EVENT_REFLECTION_REFUSED,     /* a file server shows a challenge of ours */
     EVENT_KIND_COUNT
 };
 

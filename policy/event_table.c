@@ -83,6 +83,9 @@ static const struct event_description descriptions[EVENT_KIND_COUNT] = {
     [EVENT_UPSTREAM_UNVERIFIED] = {"upstream_unverified", SEVERITY_WARNING, 0, NULL,
                                    "A session was ended by a file server's message that could not "
                                    "be verified."},
+    [EVENT_REFLECTION_REFUSED] = {"reflection_refused", SEVERITY_ERROR, 0, NULL,
+                                  "A file server answered with a challenge that we had given to a "
+                                  "client."},
     [EVENT_QUIRK_USED] = {"quirk_used", SEVERITY_NOTICE, 0, NULL,
                           "A fault of a file server was tolerated, as its configuration says."},
     [EVENT_UPSTREAM_LOGIN_REFUSED] = {"upstream_login_refused", SEVERITY_WARNING, 0, NULL,
