@@ -61,7 +61,7 @@ def test_signed_request_sent_again(rig):
         assert client.answer(smb2.parse_header(request).message_id).status == smb2.SUCCESS
         client.send_frame(request)
         assert client.ends()
-    assert_told(rig, "protocol_error", leg="client")
+    assert_told(rig, "message_replayed", leg="client")
     assert len(rig.at_server(smb2.CREATE)) == 1
 
 

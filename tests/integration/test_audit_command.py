@@ -124,6 +124,31 @@ def test_what_a_rule_would_have_refused(site, tmp_path):
     assert "no-ntlm" in audit(site, "--summary", str(log)).stdout
 
 
+def test_clients_that_a_rule_would_stop(tmp_path):
+    """Rules that only record: everybody works, and the summary tells who would not, and why."""
+    rules = [{"name": "no-ntlm-soon", "who": ["alice"], "preset": "no-ntlm", "then": "audit"},
+             {"name": "sealed-soon", "who": ["bob"], "preset": "encrypt", "then": "audit"}]
+    with Nas() as nas:
+        entry = listener(address="127.0.0.1")
+        with Proxy([entry], [upstream(nas)], extra={"rules": rules}) as proxy:
+            where = (entry["address"], entry["port"])
+            SmbClient(str(tmp_path), *where).must("put /etc/hostname name; ls", user="alice")
+            for source in (OLD, OLD, BARE):
+                with RawClient(*where, source=source) as client:
+                    client.negotiate((0x202, 0x210))
+                    client.login("bob").tree_connect()
+            proxy.stop()
+            assert not proxy.seen("rule_refused")
+            summary = json.loads(audit(proxy, "--summary", "--json").stdout)
+    told = {(each["rule"], each["reason"]): each for each in summary["audited_rules"]}
+    assert told["sealed-soon", "encryption"]["clients"] == 2
+    assert told["sealed-soon", "encryption"]["events"] == 3
+    assert [rule for rule, _ in told].count("no-ntlm-soon") == 1
+    who = clients(summary)
+    assert who["127.0.0.1"]["would_break"].get("mechanisms: [kerberos]") == 1
+    assert who[OLD]["would_break"]["encryption: required"] == 2
+
+
 def test_rotated_and_damaged(site, tmp_path):
     """Rotated files are read with it, compressed or not; damaged lines are counted."""
     log = site.audit_file
