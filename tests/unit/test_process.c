@@ -397,10 +397,15 @@ static void test_dies_with_its_parent(void **state)
         if (fork() == 0) {
             /* SIGALRM is what ends it after the grace; here without the wait. */
             signal(SIGALRM, SIG_DFL);
+            sigset_t term, none;
+            sigemptyset(&none);
+            sigemptyset(&term);
+            sigaddset(&term, SIGTERM);
+            sigprocmask(SIG_BLOCK, &term, NULL); /* until it is waited for */
             if (!process_die_with(me) || write(pipe_fds[1], "r", 1) != 1) {
                 _exit(1);
             }
-            pause(); /* ended by start_grace() */
+            sigsuspend(&none); /* ended by start_grace() */
             _exit(alarm(0) > 0 && write(pipe_fds[1], "g", 1) == 1 ? 0 : 1);
         }
         pause();
