@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "crypto/challenge_name.h"
+#include "crypto/text.h"
 #include "proxy/body.h"
 #include "proxy/memory.h"
 #include "proxy/refusal.h"
@@ -106,6 +107,24 @@ static void report_fallback(struct session *session, struct span why)
                  why.size ? reason : keeper_reason_name(KEEPER_REASON_NO_CREDENTIAL), "recorded");
 }
 
+/* A session stays the account that it was opened as, whatever login a renewal has come to and
+ * whatever the credentials say by now: else what it has open would pass to another account. */
+MUST_USE static bool is_same_account(const struct session *session, struct span account)
+{
+    char name[sizeof session->account];
+    if (!is_renewal(session) || !account.size || !session->account[0])
+        return true;
+    snprintf(name, sizeof name, "%.*s", (int)account.size, (const char *)account.at);
+    return text_same_name(name, session->account);
+}
+
+static void refuse_other_account(struct session *session)
+{
+    worker_forget(session);
+    upstream_login_refuse(session, EVENT_IDENTITY_CHANGED, "other_account", 0,
+                          STATUS_ACCESS_DENIED);
+}
+
 /* Sends the token now, or when the file server grants a credit. */
 void upstream_login_continue(struct session *session, const struct keeper_continue *reply)
 {
@@ -114,6 +133,10 @@ void upstream_login_continue(struct session *session, const struct keeper_contin
     if (session->step != STEP_KEEPER_LOGIN) {
         upstream_login_refuse(session, EVENT_UPSTREAM_LOGIN_REFUSED, "success_too_early", 0,
                               STATUS_ACCESS_DENIED);
+        return;
+    }
+    if (!is_same_account(session, reply->account)) {
+        refuse_other_account(session);
         return;
     }
     if (reply->key.size && !is_renewal(session))

@@ -273,6 +273,64 @@ static void test_keeper_cannot(void **state)
     assert_int_equal(fixture->worker.events_lost, 2); /* expired, unreachable */
 }
 
+static void continue_as(struct fixture *fixture, const char *account)
+{
+    upstream_login_continue(fixture->session,
+                            &(const struct keeper_continue){
+                                .token = some_token_span(),
+                                .account = {(const uint8_t *)account, strlen(account)},
+                            });
+}
+
+/* The credentials file maps the user to somebody else by now. */
+static void test_renewal_as_another_account(void **state)
+{
+    struct fixture *fixture = *state;
+    struct session *session = fixture->session;
+    (void)snprintf(session->account, sizeof session->account, "reader@MIT.TEST");
+    file_server_says_expired(fixture);
+    expect_told(fixture, KEEPER_LOGIN);
+    continue_as(fixture, "writer@MIT.TEST");
+    expect_told(fixture, KEEPER_FORGET);
+    expect_nothing(fixture, LEG_UPSTREAM);
+    expect_whole(fixture);
+    assert_string_equal(session->account, "reader@MIT.TEST");
+    assert_int_equal(fixture->worker.events_lost, 2); /* expired, identity changed */
+}
+
+static void test_renewal_as_the_same_account(void **state)
+{
+    struct fixture *fixture = *state;
+    (void)snprintf(fixture->session->account, sizeof fixture->session->account, "CORP\\reader");
+    file_server_says_expired(fixture);
+    expect_told(fixture, KEEPER_LOGIN);
+    continue_as(fixture, "corp\\Reader");
+    assert_int_equal(expect_signed(fixture, LEG_UPSTREAM).command, SMB2_SESSION_SETUP);
+}
+
+/* When the client renews too: another login of the list than the one that the session began with.
+ */
+static void test_clients_renewal_as_another_account(void **state)
+{
+    struct fixture *fixture = *state;
+    struct session *session = fixture->session;
+    (void)snprintf(session->account, sizeof session->account, "alice@MIT.TEST");
+    renewal_forget(session);
+    expect_told(fixture, KEEPER_RELEASE);
+    session->state = SESSION_RENEWING;
+    session->setup_waiting = true;
+    session->setup_message_id = AT_CLIENT;
+    upstream_login_start(session);
+    expect_told(fixture, KEEPER_LOGIN);
+    continue_as(fixture, "writer@MIT.TEST");
+    fixture->session = NULL;
+    expect_told(fixture, KEEPER_FORGET);
+    struct smb2_header answer = expect_message(fixture, LEG_CLIENT);
+    assert_int_equal(answer.command, SMB2_SESSION_SETUP);
+    assert_int_equal(answer.status, STATUS_ACCESS_DENIED);
+    assert_int_equal(fixture->link.sessions.count, 0);
+}
+
 static void test_keeper_is_gone(void **state)
 {
     struct fixture *fixture = *state;
@@ -355,6 +413,9 @@ int main(void)
         TEST(test_client_renews_twice_meanwhile),
         TEST(test_unsigned_setup_meanwhile),
         TEST(test_keeper_cannot),
+        TEST(test_renewal_as_another_account),
+        TEST(test_renewal_as_the_same_account),
+        TEST(test_clients_renewal_as_another_account),
         TEST(test_keeper_is_gone),
         TEST(test_file_server_refuses),
         TEST(test_unsigned_answer),
