@@ -23,6 +23,7 @@ _MIC, _ACCEPTOR_SUBKEY, _SENT_BY_ACCEPTOR = b"\x04\x04", 0x4, 0x1
 _CHECKSUMS = {AES256: 16, AES128: 15}
 _TICKET_USAGE, _AUTHENTICATOR_USAGE, _AP_REP_USAGE = 2, 11, 12
 _INITIATOR_MIC, _ACCEPTOR_MIC = 25, 23
+_FILLING_TYPE = -77  # of authorization data: nobody's
 MUTUAL_REQUIRED = 2  # the bit of ap-options
 
 
@@ -86,9 +87,9 @@ def _set_name(sequence, component, principal, kind=1):
         sequence[component]["name-string"][index] = part
 
 
-def make_ticket(entry, client, key_type=AES256, starts=-60, lasts=3600, service=None):
+def make_ticket(entry, client, key_type=AES256, starts=-60, lasts=3600, service=None, filling=0):
     """A ticket as the KDC makes them, with the service's key (keytab.Entry); times are seconds from now
-    and from the start. It has no PAC."""
+    and from the start. It has no PAC; so many bytes of `filling` make it as big as a PAC would."""
     part = asn1.EncTicketPart()
     key = crypto.Key(key_type, os.urandom(16 if key_type in (AES128, RC4) else 32))
     part["flags"] = (0,) * 32
@@ -98,6 +99,9 @@ def make_ticket(entry, client, key_type=AES256, starts=-60, lasts=3600, service=
     part["transited"]["tr-type"], part["transited"]["contents"] = 1, b""
     start = now() + starts
     part["authtime"], part["starttime"], part["endtime"] = _time(start), _time(start), _time(start + lasts)
+    if filling:
+        part["authorization-data"][0]["ad-type"] = _FILLING_TYPE
+        part["authorization-data"][0]["ad-data"] = bytes(filling)
     service_key = crypto.Key(entry.encryption, entry.key)
     ticket = asn1.Ticket()
     ticket["tkt-vno"], ticket["realm"] = 5, entry.principal.split("@")[1]

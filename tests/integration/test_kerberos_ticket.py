@@ -110,6 +110,18 @@ def test_ways_to_show_a_ticket(rig, ticket, options, initiator):
     rig.assert_both_legs_signed()
 
 
+@pytest.mark.parametrize("size", [20_000, 48_000, 64_000])
+def test_tickets_of_users_in_many_groups(rig, size):
+    """A PAC grows with its groups; 48000 bytes is what Windows makes at most by default."""
+    entry = next(entry for entry in keytab.read(rig.keys_path) if entry.encryption == kerberos.AES256)
+    ticket = kerberos.make_ticket(entry, "alice@MIT.TEST", filling=size)
+    with rig.raw() as client:
+        client.negotiate()
+        tree = client.login_ticket(kerberos.Initiator(ticket)).tree_connect()
+        assert rig.proxy.wait_event("login", user="alice")["login"] == "ticket"
+        assert tree
+
+
 def test_ntlm_user_takes_the_next_login(realm, server, tmp_path):
     """Who comes without a ticket cannot be logged in with one: `same` is tried, and an event says so."""
     with KerberosRig(realm, server, login=["ticket", "same"]) as rig:
