@@ -64,6 +64,7 @@ const char *refusal_name(enum refusal refusal)
         [REFUSAL_CLOCK_SKEW] = "clock_skew",
         [REFUSAL_REPLAY] = "replay",
         [REFUSAL_ENCRYPTION_TYPE] = "encryption_type",
+        [REFUSAL_PAC_MISSING] = "pac_missing",
         [REFUSAL_KERBEROS] = "kerberos",
         [REFUSAL_REFLECTION] = "reflection",
         [REFUSAL_KDC_UNREACHABLE] = "kdc_unreachable",

@@ -43,6 +43,8 @@ struct accept_policy {
     const char *const *services;
     size_t services_count;
     bool allow_rc4; /* RC4 for tickets and keys beside AES; nothing else is ever taken */
+    /* A ticket must tell the user's domain and groups (MS-PAC 2.5), which clients can leave out. */
+    bool pac_required;
 };
 
 /* Why an attempt was refused. Each has a name for the log and is one kind of event. */
@@ -74,6 +76,7 @@ enum refusal {
     REFUSAL_CLOCK_SKEW,      /* the client's clock and ours differ too much */
     REFUSAL_REPLAY,          /* this AP-REQ has been seen before */
     REFUSAL_ENCRYPTION_TYPE, /* RC4 or DES, which policy does not take */
+    REFUSAL_PAC_MISSING,     /* required by policy: what the user is in cannot be told */
     REFUSAL_KERBEROS,        /* anything else that libkrb5 found wrong */
     REFUSAL_REFLECTION,      /* upstream: the file server shows us a challenge of our own */
     REFUSAL_KDC_UNREACHABLE, /* upstream: no KDC answers */

@@ -141,6 +141,8 @@ static enum refusal accept_ticket(struct kerberos_accept *accept, krb5_context c
         refusal = kerberos_identity_prove(context, ticket->ticket->enc_part2, client, identity,
                                           &accept->sids);
     (void)gss_release_name(&minor, &client);
+    if (refusal == REFUSAL_NONE && policy->pac_required && accept->sids.count == 0)
+        refusal = REFUSAL_PAC_MISSING;
     if (refusal == REFUSAL_NONE)
         refusal = check_replay(context, token, backend->replays);
     if (refusal != REFUSAL_NONE)

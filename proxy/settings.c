@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 #include "proxy/smb2.h"
 
@@ -75,6 +76,28 @@ void settings_mechanisms(const struct config_listener *listener, struct accept_p
     }
 }
 
+/* A domain's NetBIOS name or a SID; realms have dots, and are known without a PAC. */
+static bool only_pac_tells(const char *name)
+{
+    const char *backslash = strchr(name, '\\');
+    const char *dot = strchr(name, '.');
+    return backslash ? !dot || dot > backslash : strncasecmp(name, "S-1-", 4) == 0;
+}
+
+/* A user who leaves out the PAC must not get past a rule that is about him. */
+static bool rules_need_pac(const struct config *config)
+{
+    for (unsigned i = 0; i < config->rules_count; i++) {
+        const struct config_rule *rule = &config->rules[i];
+        for (unsigned j = 0; j < rule->who_count; j++) {
+            if (only_pac_tells(rule->who[j] + (rule->who[j][0] == '@'))) {
+                return true;
+            }
+        }
+    }
+    return false;
+}
+
 static bool fill_listener(const struct config *config, const struct config_listener *listener,
                           struct keeper_listener *to)
 {
@@ -88,6 +111,7 @@ static bool fill_listener(const struct config *config, const struct config_liste
         .dns_domain = config->dns_domain,
         .challenge_lifetime_s = CHALLENGE_LIFETIME_S,
         .allow_rc4 = config->kerberos.rc4 == CONFIG_RC4_ALLOW,
+        .pac_required = rules_need_pac(config),
     };
     settings_mechanisms(listener, &to->accept);
     return fill_names(config, listener, &to->accept);

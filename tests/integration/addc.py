@@ -243,10 +243,11 @@ class Domain:
 
     # users
 
-    def kinit(self, user, forwardable=True, lifetime=None, host=None):
-        """Logs a user in on the client's host; the credential cache's path is for any host."""
+    def kinit(self, user, forwardable=True, lifetime=None, host=None, options=()):
+        """Logs a user in on the client's host; the credential cache's path is for any host. `options`
+        are further ones of kinit."""
         path = self.path(f"cc-{user}-{os.urandom(4).hex()}")
-        options = ["-f" if forwardable else "-F", *(["-l", f"{lifetime}s"] if lifetime else [])]
+        options = [*options, "-f" if forwardable else "-F", *(["-l", f"{lifetime}s"] if lifetime else [])]
         (host or self.client).must(["kinit", *options, "-c", path, f"{user}@{REALM}"],
                                    input=USERS[user] + "\n")
         return Ccache(self, path)

@@ -122,6 +122,31 @@ static void test_kerberos_settings(void **state)
     config_free(config);
 }
 
+/* Where rules name what only a PAC tells, tickets without one are refused. */
+static void test_rules_that_need_a_pac(void **state)
+{
+    static const struct {
+        const char *who;
+        bool needed;
+    } cases[] = {
+        {"alice", false},          {"alice@EXAMPLE.COM", false},    {"'@staff'", false},
+        {"'@S.staff'", false},     {"'EXAMPLE.COM\\alice'", false}, {"'CORP\\a.smith'", true},
+        {"'@CORP\\clerks'", true}, {"'@S-1-5-21-1-2-3-512'", true}, {"'@s-1-5-32-544'", true},
+    };
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        char text[sizeof two_of_each + 128];
+        (void)snprintf(text, sizeof text, "%srules: [{name: r, who: [bob, %s], then: refuse}]\n",
+                       two_of_each, cases[i].who);
+        struct config *config = parse(text);
+        struct keeper_settings *settings = settings_for_keeper(config);
+        assert_non_null(settings);
+        assert_int_equal(settings->listeners[1].accept.pac_required, cases[i].needed);
+        settings_free(settings);
+        config_free(config);
+    }
+}
+
 /* A login meant for the file server itself was relayed: its name is not one of ours. */
 static void test_names_of_a_listener(void **state)
 {
@@ -244,6 +269,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_keeper_settings),
         cmocka_unit_test(test_kerberos_settings),
+        cmocka_unit_test(test_rules_that_need_a_pac),
         cmocka_unit_test(test_names_of_a_listener),
         cmocka_unit_test(test_addresses_of_upstreams),
         cmocka_unit_test(test_upstream_that_is_nowhere),
