@@ -232,6 +232,16 @@ static void report_absences(struct session *session, const struct identity *iden
                      "recorded");
 }
 
+/* Who is in other groups than before is judged anew. */
+static bool groups_allow(struct session *session, const struct identity *now)
+{
+    struct identity *identity = session->identity;
+    if (memcmp(identity->groups, now->groups, sizeof now->groups) == 0)
+        return true;
+    memcpy(identity->groups, now->groups, sizeof now->groups);
+    return judge_login(session);
+}
+
 static void finish_renewal(struct session *session, const struct keeper_proven *reply)
 {
     struct link *link = session->link;
@@ -246,8 +256,11 @@ static void finish_renewal(struct session *session, const struct keeper_proven *
         return;
     }
     session->identity->expires = reply->identity.expires;
-    memcpy(session->identity->groups, reply->identity.groups, sizeof reply->identity.groups);
     session->expiry_told = false;
+    if (!groups_allow(session, &reply->identity)) {
+        client_login_failed(session, STATUS_ACCESS_DENIED);
+        return;
+    }
     if (!renewal_needs_upstream(session)) {
         client_login_renewed(session);
         return;

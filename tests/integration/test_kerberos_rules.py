@@ -5,6 +5,7 @@ import signal
 
 import pytest
 
+import bodies
 import kerberos
 import smb2
 from harness import wait_until
@@ -24,12 +25,12 @@ def ruled(realm, server, *rules, **options):
     return KerberosRig(realm, server, login=["ticket", "same"], extra={"rules": list(rules)}, **options)
 
 
-def by_ticket(rig, realm, client, user="alice", **initiator):
-    """A session of the tests' own client."""
+def by_ticket(rig, realm, client, user="alice", session=None, **initiator):
+    """A session of the tests' own client; `session`: one to be renewed."""
     cache = realm.kinit(user)
     cache.must_get(rig.service)
     ticket = kerberos.credential(cache, rig.service)
-    return client.login_ticket(kerberos.Initiator(ticket, **initiator))
+    return client.login_ticket(kerberos.Initiator(ticket, **initiator), session)
 
 
 def test_hardened_unc(realm, server, tmp_path):
@@ -91,3 +92,29 @@ def test_principals_and_their_groups(realm, server):
                 client.login("alice")
         assert rig.proxy.wait_event("rule_refused", user="bob")["rule"] == "staff"
         assert rig.proxy.wait_event("rule_refused", user="alice")["rule"] == "other-realm"
+
+
+def test_renewal_is_judged_by_the_groups_of_now(realm, server):
+    """A session goes on for whom it was, and not when a rule is against that by now."""
+    with ruled(realm, server, {"name": "gone", "who": ["@gone"], "then": "refuse"}) as rig:
+        with rig.raw() as client:
+            client.negotiate()
+            session = by_ticket(rig, realm, client)
+            session.tree_connect("data")
+            by_ticket(rig, realm, client, session=session)
+            path = rig.proxy.credentials.path
+            done = command("group", "add", "--file", path, "gone", "alice@MIT.TEST")
+            assert done.returncode == 0, done.stderr
+            os.chown(path, UIDS["keeper"], UIDS["keeper"])
+            rig.proxy.process.send_signal(signal.SIGHUP)
+
+            def is_refused():
+                try:
+                    by_ticket(rig, realm, client, session=session)
+                except Failed as refused:
+                    return refused.status == smb2.ACCESS_DENIED
+                return False
+            wait_until(is_refused, "the group to be known", 5, 0.1)
+            assert session.ask(smb2.TREE_CONNECT, bodies.tree_connect("\\\\files\\data")).status == \
+                smb2.USER_SESSION_DELETED
+        assert rig.proxy.wait_event("rule_refused", user="alice")["rule"] == "gone"
