@@ -112,13 +112,15 @@ static int64_t clock_skew(krb5_context context)
 
 /* An authenticator is good from one skew before its time to one behind it. */
 static enum refusal check_replay(krb5_context context, const struct kerberos_token *token,
-                                 struct replays *replays)
+                                 const char *client, struct replays *replays)
 {
-    uint8_t digest[REPLAY_DIGEST_SIZE];
-    if (!replays || EVP_Digest(token->authenticator.at, token->authenticator.size, digest, NULL,
-                               EVP_sha256(), NULL) != 1)
+    uint8_t digest[REPLAY_DIGEST_SIZE], of_client[REPLAY_DIGEST_SIZE];
+    if (!replays || EVP_Digest(client, strlen(client), of_client, NULL, EVP_sha256(), NULL) != 1 ||
+        EVP_Digest(token->authenticator.at, token->authenticator.size, digest, NULL, EVP_sha256(),
+                   NULL) != 1)
         return REFUSAL_INTERNAL;
-    switch (replays_add(replays, digest, time(NULL), 2 * clock_skew(context) + 1)) {
+    switch (replays_add(replays, digest, get_le32(of_client), time(NULL),
+                        2 * clock_skew(context) + 1)) {
     case REPLAY_FIRST: return REFUSAL_NONE;
     case REPLAY_AGAIN: return REFUSAL_REPLAY;
     case REPLAY_FULL: break;
@@ -144,7 +146,7 @@ static enum refusal accept_ticket(struct kerberos_accept *accept, krb5_context c
     if (refusal == REFUSAL_NONE && policy->pac_required && accept->sids.count == 0)
         refusal = REFUSAL_PAC_MISSING;
     if (refusal == REFUSAL_NONE)
-        refusal = check_replay(context, token, backend->replays);
+        refusal = check_replay(context, token, identity->principal, backend->replays);
     if (refusal != REFUSAL_NONE)
         return refusal;
     accept->evidence = evidence_new(ticket->ticket, token->ticket);

@@ -9,7 +9,8 @@
 
 #include "crypto/cursor.h"
 
-enum { REPLAY_DIGEST_SIZE = 32, REPLAYS_MAX = 131072 };
+/* Of one client no more than REPLAYS_PER_CLIENT, so that nobody fills the table for the others. */
+enum { REPLAY_DIGEST_SIZE = 32, REPLAYS_MAX = 131072, REPLAYS_PER_CLIENT = 8192 };
 
 struct replays;
 
@@ -29,9 +30,10 @@ size_t replays_size(void);
  */
 MUST_USE struct replays *replays_init(void *memory);
 
-/* Looks for `digest` and remembers it for `lifetime` seconds. `now` is the time of day, in seconds
+/* Looks for `digest` and remembers it for `lifetime` seconds. `client` is a number that tells the
+ * client from most others, of which the last 12 bits count. `now` is the time of day, in seconds
  * since 1970. Any thread may call it. */
 MUST_USE enum replay replays_add(struct replays *replays, const uint8_t digest[REPLAY_DIGEST_SIZE],
-                                 int64_t now, int64_t lifetime);
+                                 uint32_t client, int64_t now, int64_t lifetime);
 
 #endif

@@ -20,7 +20,7 @@ static enum replay add_number(struct replays *replays, uint32_t number, bool cro
     if (!crowded)
         put_le32(digest, number);
     put_le32(&digest[28], number);
-    return replays_add(replays, digest, now, LIFETIME);
+    return replays_add(replays, digest, number, now, LIFETIME);
 }
 
 static int make(void **state)
@@ -65,6 +65,24 @@ static void full(void **state)
     assert_int_equal(add_number(*state, REPLAYS_MAX, false, noon + LIFETIME), REPLAY_FIRST);
 }
 
+/* One client, however often it logs in, leaves room for the others, and has its own back later. */
+static void one_client_alone(void **state)
+{
+    uint8_t digest[REPLAY_DIGEST_SIZE] = {0};
+    for (uint32_t i = 0; i < REPLAYS_PER_CLIENT; i++) {
+        put_le32(digest, i);
+        assert_int_equal(replays_add(*state, digest, 5, noon, LIFETIME), REPLAY_FIRST);
+    }
+    put_le32(digest, REPLAYS_PER_CLIENT);
+    assert_int_equal(replays_add(*state, digest, 5, noon, LIFETIME), REPLAY_FULL);
+    struct replays *again = replays_init(*state); /* another keeper knows it too */
+    assert_int_equal(replays_add(again, digest, 5, noon, LIFETIME), REPLAY_FULL);
+    assert_int_equal(replays_add(again, digest, 6, noon, LIFETIME), REPLAY_FIRST);
+    assert_int_equal(replays_add(again, digest, 5, noon, LIFETIME), REPLAY_AGAIN);
+    put_le32(digest, REPLAYS_PER_CLIENT + 1);
+    assert_int_equal(replays_add(again, digest, 5, noon + LIFETIME, LIFETIME), REPLAY_FIRST);
+}
+
 /* A keeper that begins where another one ended; also when that was in the middle of something. */
 static void attached_again(void **state)
 {
@@ -95,6 +113,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(once_each, make, unmake),
         cmocka_unit_test_setup_teardown(forgets, make, unmake),
         cmocka_unit_test_setup_teardown(full, make, unmake),
+        cmocka_unit_test_setup_teardown(one_client_alone, make, unmake),
         cmocka_unit_test_setup_teardown(attached_again, make, unmake),
         cmocka_unit_test_setup_teardown(garbage, make, unmake),
     };
