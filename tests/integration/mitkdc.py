@@ -25,14 +25,14 @@ _CLIENT = """[libdefaults]
     forwardable = true
 {options}[realms]
     {realm} = {{
-        kdc = {address}:{port}
+        kdc = {kdc}
     }}
 [domain_realm]
     .{domain} = {realm}
 """
 _KDC = """[kdcdefaults]
-    kdc_listen = {address}:{port}
-    kdc_tcp_listen = {address}:{port}
+    kdc_listen = {datagrams}
+    kdc_tcp_listen = {address}:{port} [::1]:{port}
 [realms]
     {realm} = {{
         database_module = tests
@@ -69,10 +69,12 @@ class Ccache:
 
 
 class Realm:
-    """One krb5kdc; a context manager. With `delegation` it answers constrained delegation."""
+    """One krb5kdc; a context manager. With `delegation` it answers constrained delegation; without
+    `datagrams` it takes streams alone."""
 
-    def __init__(self, name="MIT.TEST", delegation=False, users=None):
+    def __init__(self, name="MIT.TEST", delegation=False, users=None, datagrams=True):
         self.name, self.domain, self.delegation = name, name.lower(), delegation
+        self.datagrams = datagrams
         self.address = new_address()
         self.port = free_port(self.address)
         self.users = dict(USERS if users is None else users)
@@ -106,7 +108,8 @@ class Realm:
         os.mkdir(self.path("modules"))
         library = "delegation" if self.delegation else "db2"
         self._module(library)
-        self._write("kdc.conf", _KDC.format(**self._values(), library=library))
+        datagrams = f"{self.address}:{self.port} [::1]:{self.port}" if self.datagrams else '""'
+        self._write("kdc.conf", _KDC.format(**self._values(), library=library, datagrams=datagrams))
         self.krb5_conf = self.configuration("krb5.conf")
         self.add_host("localhost", "127.0.0.1")
         self._admin(["kdb5_util", "-r", self.name, "-P", "master", "create", "-s"])
@@ -130,10 +133,12 @@ class Realm:
         return {"realm": self.name, "domain": self.domain, "address": self.address, "port": self.port,
                 "directory": self.directory}
 
-    def configuration(self, name, **options):
-        """Writes a krb5.conf with further [libdefaults], such as clockskew; its path."""
+    def configuration(self, name, kdc=None, **options):
+        """Writes a krb5.conf with further [libdefaults], such as clockskew; its path. `kdc` is where
+        the KDC is found: it listens on the port of [::1] too."""
         lines = "".join(f"    {key} = {value}\n" for key, value in options.items())
-        self._write(name, _CLIENT.format(**self._values(), options=lines))
+        self._write(name, _CLIENT.format(**self._values(), options=lines,
+                                         kdc=kdc or f"{self.address}:{self.port}"))
         return self.path(name)
 
     def environment(self, **more):

@@ -7,6 +7,7 @@ import keytab
 import smb2
 from harness import wait_until
 from kerberosrig import PROXY_SERVICE, KerberosRig, proxy_account
+from mitkdc import Realm
 from proxy import UIDS
 from rawclient import Failed
 
@@ -116,6 +117,21 @@ def test_kdc_that_is_down(fresh_rig, realm, tmp_path):
         realm.start()
     client = rig.smbclient(tmp_path)
     wait_until(lambda: client.run("ls", ticket=cache).returncode == 0, "logins to work again", 30, 0.5)
+
+
+@pytest.mark.parametrize("datagrams", [True, False])
+@pytest.mark.parametrize("address", [None, "[::1]"])
+def test_ways_to_the_kdc(tmp_path, datagrams, address):
+    """By streams alone, and by IPv6: the keeper's system calls are limited."""
+    with Realm(delegation=True, datagrams=datagrams) as realm, realm.file_server() as server:
+        proxy_account(realm, server.service)
+        config = realm.configuration("way.conf", kdc=address and f"{address}:{realm.port}")
+        with KerberosRig(realm, server, ["delegate"], kerberos={"config": config}) as rig:
+            cache = realm.kinit("alice")
+            cache.must_get(rig.service)
+            rig.smbclient(tmp_path).must("put client.conf way", ticket=cache)
+            assert rig.proxy.wait_event("login", user="alice")["login"] == "delegate"
+            rig.proxy.assert_healthy()
 
 
 def test_tickets_got_before_outlive_the_kdc(fresh_rig, realm, tmp_path):
