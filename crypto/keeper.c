@@ -3,6 +3,9 @@
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <event2/event.h>
@@ -36,20 +39,81 @@ const char *login_kind_name(enum login_kind kind)
 
 /* Threads go on with the credentials they have; whatever begins from here on uses the new ones,
  * which no file server has refused yet. */
-static void reload(struct keeper *keeper)
+static void use(struct keeper *keeper)
 {
-    struct secrets *secrets = secrets_read(keeper->settings, keeper->domain);
-    if (keeper->domain)
-        (void)domain_refresh(keeper->domain);
-    if (!secrets) {
-        (void)fputs("countersign: keeper: going on with the credentials read before\n", stderr);
-        return;
-    }
-    secrets_release(keeper->secrets);
-    keeper->secrets = secrets;
+    generations_use(keeper);
     keeper->reloads++;
     back_offs_clear(&keeper->back_offs);
     upstream_tickets_forget(keeper->tickets);
+}
+
+/* Without anything prepared, the credentials alone are read again. */
+static void reload(struct keeper *keeper)
+{
+    char problem[KEEPER_PROBLEM_MAX];
+    if (keeper->domain)
+        (void)domain_refresh(keeper->domain);
+    if (!keeper->newest->fresh &&
+        !generations_prepare(keeper, 0, (struct span){NULL, 0}, problem)) {
+        (void)fprintf(stderr,
+                      "countersign: keeper: %s\n"
+                      "countersign: keeper: going on with the credentials read before\n",
+                      problem);
+        return;
+    }
+    use(keeper);
+}
+
+MUST_USE static bool on_reload(struct keeper *keeper, struct span body)
+{
+    struct control_reload message = {.oldest = keeper->oldest};
+    if (body.size && !control_reload_read(body, &message))
+        return false;
+    keeper->oldest = message.oldest;
+    reload(keeper);
+    return true;
+}
+
+/* The supervisor's text, which it has checked: read where it is, not through its offset. */
+static bool prepare_text(struct keeper *keeper, uint32_t number, int fd,
+                         char problem[KEEPER_PROBLEM_MAX])
+{
+    struct stat about;
+    if (fstat(fd, &about) != 0 || about.st_size <= 0) {
+        (void)snprintf(problem, KEEPER_PROBLEM_MAX, "the keeper cannot read the configuration");
+        return false;
+    }
+    size_t size = (size_t)about.st_size;
+    void *text = mmap(NULL, size, PROT_READ, MAP_PRIVATE, fd, 0);
+    if (text == MAP_FAILED) {
+        (void)snprintf(problem, KEEPER_PROBLEM_MAX, "the keeper is out of memory");
+        return false;
+    }
+    bool prepared = generations_prepare(keeper, number, (struct span){text, size}, problem);
+    (void)munmap(text, size);
+    return prepared;
+}
+
+MUST_USE static bool on_prepare(struct process *process, struct span body, int fd)
+{
+    struct keeper *keeper = &process->keeper;
+    uint8_t buffer[KEEPER_PROBLEM_MAX + 8];
+    char problem[KEEPER_PROBLEM_MAX] = "";
+    struct reader reader = reader_over_span(body);
+    struct writer writer = writer_over(buffer, sizeof buffer);
+    uint32_t number;
+    bool valid = fd >= 0 && read_le32(&reader, &number) && reader_left(&reader) == 0;
+    if (valid && prepare_text(keeper, number, fd, problem))
+        problem[0] = '\0';
+    if (fd >= 0)
+        close(fd);
+    if (!valid)
+        return false;
+    struct control_prepared answer = {.oldest = keeper->oldest,
+                                      .problem = {(const uint8_t *)problem, strlen(problem)}};
+    control_prepared_write(&writer, &answer);
+    return writer_done(&writer) &&
+           channel_send(process->control, CONTROL_PREPARED, writer_span(&writer), -1);
 }
 
 MUST_USE static bool on_peer(struct keeper *keeper, struct span body, int fd)
@@ -77,15 +141,19 @@ static bool on_control(void *context, uint16_t type, struct span body, int fd)
     struct process *process = context;
     if (type == CONTROL_PEER)
         return on_peer(&process->keeper, body, fd);
+    if (type == CONTROL_PREPARE)
+        return on_prepare(process, body, fd);
     if (fd >= 0) {
         close(fd);
         return false;
     }
+    if (type == CONTROL_RELOAD)
+        return on_reload(&process->keeper, body);
     if (body.size)
         return false;
     switch (type) {
     case CONTROL_STOP: return event_base_loopbreak(process->keeper.base) == 0;
-    case CONTROL_RELOAD: reload(&process->keeper); return true;
+    case CONTROL_ABORT: generations_abort(&process->keeper); return true;
     default: return false;
     }
 }
@@ -107,6 +175,7 @@ static void on_tick(evutil_socket_t fd, short what, void *context)
     (void)fd;
     (void)what;
     keeper_workers_tick(keeper, keeper_now());
+    generations_sweep(keeper);
 }
 
 MUST_USE static bool begin_kerberos(struct keeper *keeper)
@@ -157,7 +226,7 @@ static void finish(struct process *process)
     upstream_tickets_free(keeper->tickets);
     challenges_free(keeper->challenges);
     free(keeper->replays_memory);
-    secrets_release(keeper->secrets);
+    generations_free(keeper);
     domain_free(keeper->domain);
     channel_free(process->control);
     if (process->tick)
@@ -186,12 +255,15 @@ MUST_USE static bool begin_domain(struct keeper *keeper)
 int keeper_run(const struct keeper_settings *settings, int control_fd)
 {
     struct process process = {.keeper = {.settings = settings}, .status = 0};
+    char problem[KEEPER_PROBLEM_MAX] = "";
+    LIST_INIT(&process.keeper.generations);
     handles_init(&process.keeper.handles);
     back_offs_init(&process.keeper.back_offs);
     LIST_INIT(&process.keeper.workers);
-    if (begin_domain(&process.keeper))
-        process.keeper.secrets = secrets_read(settings, process.keeper.domain);
-    if (!process.keeper.secrets) {
+    if (!begin_domain(&process.keeper) || !generations_begin(&process.keeper, problem)) {
+        if (problem[0])
+            (void)fprintf(stderr, "countersign: keeper: %s\n", problem);
+        generations_free(&process.keeper);
         domain_free(process.keeper.domain);
         close(control_fd);
         return 1;

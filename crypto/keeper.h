@@ -62,14 +62,22 @@ struct keeper_settings {
      * crypto/kerberos_replay.h), shared with whoever starts a keeper in the place of this one;
      * NULL: the keeper's own, which ends with it. */
     void *replays;
+    uint32_t generation; /* of the configuration that they were made from */
+    /* Makes the settings of another generation from a configuration's text; NULL with a sentence.
+     * NULL here when there will be no other. */
+    struct keeper_settings *(*read)(struct span text, char *problem, size_t size);
+    void (*free)(struct keeper_settings *settings); /* of what `read` made */
+    void *owner;                                    /* what `free` needs for it */
 };
 
 /*
  * Runs the keeper until its control channel `control_fd` says stop or closes. Reads the credentials
  * file first, as the current user; when that fails it says why on standard error and returns 1. On
  * the control message CONTROL_RELOAD it reads the file again: a broken one leaves the old in
- * use, with a message. A credential that a file server refused rests before it is tried again, or
- * until a reload. Channels to workers arrive over the control channel. Returns the exit status.
+ * use, with a message. What CONTROL_PREPARE brought takes its place at the next CONTROL_RELOAD; a
+ * generation of the settings is kept until no worker uses it. A credential that a file server
+ * refused rests before it is tried again, or until a reload. Channels to workers arrive over the
+ * control channel. Returns the exit status.
  */
 int keeper_run(const struct keeper_settings *settings, int control_fd);
 

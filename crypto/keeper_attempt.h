@@ -13,6 +13,7 @@
 
 enum { ATTEMPT_LIFETIME_MS = 120 * 1000, ATTEMPT_BUCKETS = 1024 };
 
+struct keeper_generation;
 struct keeper_worker;
 
 struct attempt {
@@ -26,8 +27,9 @@ struct attempt {
     bool trial;      /* a login with a credential that was refused before */
     bool proof_sent; /* a login: its token that proves the account went to the worker */
     struct keeper_worker *worker;
-    bool busy;               /* a step is in a pool: only `forgotten` and
-                                `authentication.abandoned` may be touched */
+    struct keeper_generation *generation; /* of `index` */
+    bool busy;                            /* a step is in a pool: only `forgotten` and
+                                             `authentication.abandoned` may be touched */
     bool forgotten;          /* out of the table; to be freed when the step comes back */
     struct secrets *secrets; /* held while busy */
     struct pool_job job;

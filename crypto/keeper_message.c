@@ -128,6 +128,36 @@ MUST_USE static bool read_identity(struct reader *reader, struct identity *ident
            read_text(reader, identity->target_name, sizeof identity->target_name);
 }
 
+void control_reload_write(struct writer *writer, const struct control_reload *message)
+{
+    write_le32(writer, message->oldest);
+    write_u8(writer, message->apply);
+}
+
+bool control_reload_read(struct span body, struct control_reload *message)
+{
+    struct reader reader = reader_over_span(body);
+    uint8_t apply;
+    if (!read_le32(&reader, &message->oldest) || !read_u8(&reader, &apply) || apply > 1 ||
+        reader_left(&reader))
+        return false;
+    message->apply = apply;
+    return true;
+}
+
+void control_prepared_write(struct writer *writer, const struct control_prepared *message)
+{
+    write_le32(writer, message->oldest);
+    write_span(writer, message->problem);
+}
+
+bool control_prepared_read(struct span body, struct control_prepared *message)
+{
+    struct reader reader = reader_over_span(body);
+    return read_le32(&reader, &message->oldest) &&
+           read_span(&reader, reader_left(&reader), &message->problem);
+}
+
 void control_peer_write(struct writer *writer, const struct control_peer *message)
 {
     write_u8(writer, (uint8_t)message->role);

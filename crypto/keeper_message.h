@@ -10,10 +10,18 @@
 
 enum keeper_message {
     /* supervisor → any child (shared by all control channels) */
-    CONTROL_STOP = 1,   /* end cleanly */
-    CONTROL_RELOAD = 2, /* keeper: read the credentials again; recorder: reopen the log */
-    CONTROL_PEER = 3,   /* with a descriptor: a new channel; body: struct control_peer */
-    CONTROL_READY = 4,  /* child → supervisor: start-up done */
+    CONTROL_STOP = 1,     /* end cleanly */
+    CONTROL_RELOAD = 2,   /* use what was prepared, if anything; the keeper reads the credentials
+                             again unless it just did, the recorder opens its log again. Body: empty,
+                             or struct control_reload */
+    CONTROL_PEER = 3,     /* with a descriptor: a new channel; body: struct control_peer */
+    CONTROL_READY = 4,    /* child → supervisor: start-up done */
+    CONTROL_PREPARE = 5,  /* keeper, workers: with a descriptor of the new configuration's text;
+                             body: le32 number of its generation, to workers followed by addresses
+                             (proxy/generation.h) */
+    CONTROL_LISTENER = 6, /* workers: with the next listening socket of what is being prepared */
+    CONTROL_PREPARED = 7, /* child → supervisor, one for each PREPARE: struct control_prepared */
+    CONTROL_ABORT = 8,    /* what was prepared is not wanted */
 
     /* worker → keeper */
     KEEPER_ACCEPT = 16,  /* struct keeper_accept: a client's token for an attempt */
@@ -36,6 +44,23 @@ struct control_peer {
     enum peer_role role;
     uint32_t index; /* of a worker; 0 otherwise */
 };
+
+/* Generations of the configuration before `oldest` are not used by any worker. `apply`: sessions
+ * that are up are judged anew. */
+struct control_reload {
+    uint32_t oldest;
+    bool apply;
+};
+
+/* `oldest`: the oldest generation that the process still uses. `problem` is a sentence for the
+ * administrator, empty when it is ready. */
+struct control_prepared {
+    uint32_t oldest;
+    struct span problem;
+};
+
+/* Listeners and upstreams are numbered within their generation of the configuration. */
+enum { KEEPER_INDEX_BITS = 8 };
 
 /* `attempt` is the worker's own number for one authentication, unique on its channel until it ended
  * by PROVEN, REFUSED or FORGET; `link` is the worker's number for the link. The first ACCEPT with
@@ -125,6 +150,10 @@ struct keeper_refused {
 };
 
 /* Encoders write a body; writer_done() tells whether it fitted. Decoders borrow from `body`. */
+void control_reload_write(struct writer *writer, const struct control_reload *message);
+MUST_USE bool control_reload_read(struct span body, struct control_reload *message);
+void control_prepared_write(struct writer *writer, const struct control_prepared *message);
+MUST_USE bool control_prepared_read(struct span body, struct control_prepared *message);
 void control_peer_write(struct writer *writer, const struct control_peer *message);
 MUST_USE bool control_peer_read(struct span body, struct control_peer *message);
 void keeper_accept_write(struct writer *writer, const struct keeper_accept *message);

@@ -4,24 +4,30 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-static void complain(const char *path, const struct credentials_error *error)
+struct problem {
+    char *text;
+    size_t size;
+};
+
+static void complain(const struct problem *problem, const char *path,
+                     const struct credentials_error *error)
 {
     if (error->line)
-        (void)fprintf(stderr, "countersign: keeper: %s:%u: %s\n", path, error->line, error->text);
+        (void)snprintf(problem->text, problem->size, "%s:%u: %s", path, error->line, error->text);
     else
-        (void)fprintf(stderr, "countersign: keeper: %s: %s\n", path, error->text);
+        (void)snprintf(problem->text, problem->size, "%s: %s", path, error->text);
 }
 
-MUST_USE static bool read_all(const struct keeper_settings *settings, struct domain *domain,
-                              struct secrets *secrets)
+MUST_USE static bool read_all(const struct keeper_settings *settings, const char *path,
+                              struct domain *domain, struct secrets *secrets,
+                              const struct problem *problem)
 {
     static const struct span nothing;
     struct credentials_error error;
-    const char *path = settings->credentials;
     secrets->credentials =
         path ? credentials_read(path, geteuid(), &error) : credentials_parse(nothing, &error);
     if (!secrets->credentials) {
-        complain(path ? path : "credentials", &error);
+        complain(problem, path ? path : "credentials", &error);
         return false;
     }
     if (settings->groups_count == 0)
@@ -29,7 +35,7 @@ MUST_USE static bool read_all(const struct keeper_settings *settings, struct dom
     secrets->groups =
         groups_new(settings->groups, settings->groups_count, secrets->credentials, domain);
     if (!secrets->groups)
-        (void)fputs("countersign: keeper: no memory for groups\n", stderr);
+        (void)snprintf(problem->text, problem->size, "no memory for groups");
     return secrets->groups != NULL;
 }
 
@@ -40,14 +46,16 @@ static void free_secrets(struct secrets *secrets)
     free(secrets);
 }
 
-struct secrets *secrets_read(const struct keeper_settings *settings, struct domain *domain)
+struct secrets *secrets_read(const struct keeper_settings *settings, const char *path,
+                             struct domain *domain, char *text, size_t size)
 {
+    const struct problem problem = {text, size};
     struct secrets *secrets = calloc(1, sizeof *secrets);
     if (!secrets) {
-        (void)fputs("countersign: keeper: out of memory\n", stderr);
+        (void)snprintf(text, size, "out of memory");
         return NULL;
     }
-    if (!read_all(settings, domain, secrets)) {
+    if (!read_all(settings, path, domain, secrets, &problem)) {
         free_secrets(secrets);
         return NULL;
     }

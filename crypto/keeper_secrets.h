@@ -17,9 +17,10 @@ struct secrets {
     unsigned long holders;
 };
 
-/* Reads the file as the current user; NULL with a line on standard error. Held once. `domain`,
- * which may be NULL, and the settings outlive it. */
-struct secrets *secrets_read(const struct keeper_settings *settings, struct domain *domain);
+/* Reads the file `path` (NULL: none) as the current user, for the groups of the settings; NULL with
+ * a sentence in `problem`. Held once. `domain`, which may be NULL, and the settings outlive it. */
+struct secrets *secrets_read(const struct keeper_settings *settings, const char *path,
+                             struct domain *domain, char *problem, size_t size);
 
 struct secrets *secrets_hold(struct secrets *secrets);
 

@@ -26,6 +26,7 @@ static void free_attempt(struct attempt *attempt)
     struct keeper_worker *worker = attempt->worker;
     secrets_release(attempt->secrets);
     authentication_wipe(&attempt->authentication);
+    attempt->generation->attempts--;
     free(attempt);
     worker->open--;
     if (!worker->channel && worker->open == 0)
@@ -113,7 +114,7 @@ MUST_USE static bool begin_step(struct attempt *attempt, struct span token)
         forget_attempt(attempt);
         return sent;
     }
-    attempt->secrets = secrets_hold(keeper->secrets);
+    attempt->secrets = generation_secrets(attempt->generation);
     attempt->authentication.credentials = attempt->secrets->credentials;
     attempt->authentication.groups = attempt->secrets->groups;
     attempt->authentication.domain = keeper->domain;
@@ -126,7 +127,8 @@ MUST_USE static bool begin_step(struct attempt *attempt, struct span token)
 
 /* Begins an attempt; NULL with `why` set when there is no room for it. */
 static struct attempt *open_attempt(struct keeper_worker *worker, uint64_t number, uint64_t link,
-                                    uint32_t index, enum keeper_reason *why)
+                                    uint32_t index, struct keeper_generation *generation,
+                                    enum keeper_reason *why)
 {
     *why = KEEPER_REASON_BUSY;
     if (worker->open >= KEEPER_ATTEMPTS_MAX)
@@ -141,17 +143,44 @@ static struct attempt *open_attempt(struct keeper_worker *worker, uint64_t numbe
     attempt->begun = keeper_now();
     attempt->reload = worker->keeper->reloads;
     attempt->worker = worker;
+    attempt->generation = generation;
+    generation->attempts++;
     attempts_add(&worker->attempts, attempt);
     worker->open++;
     return attempt;
 }
 
+/* A worker's number of a listener or upstream, without its generation. */
+static uint32_t index_of(uint32_t number)
+{
+    return number & ((1u << KEEPER_INDEX_BITS) - 1);
+}
+
+/* What a keeper that was started in the place of another does not know: an honest worker may still
+ * ask for it. */
+static bool is_past(const struct keeper *keeper, uint32_t number)
+{
+    return number >> KEEPER_INDEX_BITS < keeper->newest->settings->generation;
+}
+
+MUST_USE static bool start_accept(struct keeper_worker *worker, const struct keeper_accept *message,
+                                  struct keeper_generation *generation)
+{
+    enum keeper_reason why;
+    struct attempt *attempt =
+        open_attempt(worker, message->attempt, message->link, message->listener, generation, &why);
+    if (!attempt)
+        return refuse(worker, message->attempt, why);
+    attempt->authentication.kind = AUTHENTICATION_OF_CLIENT;
+    attempt->authentication.policy =
+        &generation->settings->listeners[index_of(message->listener)].accept;
+    return begin_step(attempt, message->token);
+}
+
 MUST_USE static bool on_accept(struct keeper_worker *worker, struct span body)
 {
-    const struct keeper_settings *settings = worker->keeper->settings;
     struct keeper_accept message;
-    enum keeper_reason why;
-    if (!keeper_accept_read(body, &message) || message.listener >= settings->listeners_count)
+    if (!keeper_accept_read(body, &message))
         return false;
     struct attempt *attempt = attempts_find(&worker->attempts, message.attempt);
     if (attempt) {
@@ -160,29 +189,29 @@ MUST_USE static bool on_accept(struct keeper_worker *worker, struct span body)
             return false;
         return begin_step(attempt, message.token);
     }
-    attempt = open_attempt(worker, message.attempt, message.link, message.listener, &why);
-    if (!attempt)
-        return refuse(worker, message.attempt, why);
-    attempt->authentication.kind = AUTHENTICATION_OF_CLIENT;
-    attempt->authentication.policy = &settings->listeners[message.listener].accept;
-    return begin_step(attempt, message.token);
+    struct keeper_generation *generation = generation_of(worker->keeper, message.listener);
+    if (!generation)
+        return is_past(worker->keeper, message.listener) &&
+               refuse(worker, message.attempt, KEEPER_REASON_INTERNAL);
+    return index_of(message.listener) < generation->settings->listeners_count &&
+           start_accept(worker, &message, generation);
 }
 
 /* Takes over the grant's evidence. */
 MUST_USE static bool start_login(struct keeper_worker *worker, const struct keeper_login *message,
-                                 const struct grant *grant)
+                                 struct keeper_generation *generation, const struct grant *grant)
 {
-    const struct keeper_settings *settings = worker->keeper->settings;
     enum keeper_reason why;
     struct attempt *attempt =
-        open_attempt(worker, message->attempt, message->link, message->upstream, &why);
+        open_attempt(worker, message->attempt, message->link, message->upstream, generation, &why);
     if (!attempt) {
         evidence_release(grant->evidence);
         return refuse(worker, message->attempt, why);
     }
     attempt->authentication.kind = AUTHENTICATION_UPSTREAM;
-    login_begin(&attempt->authentication.login, &settings->upstreams[message->upstream],
-                message->upstream, grant);
+    login_begin(&attempt->authentication.login,
+                &generation->settings->upstreams[index_of(message->upstream)], message->upstream,
+                grant);
     return begin_step(attempt, (struct span){NULL, 0});
 }
 
@@ -190,9 +219,13 @@ MUST_USE static bool on_login(struct keeper_worker *worker, struct span body)
 {
     struct keeper_login message;
     struct grant grant = {.evidence = NULL};
-    if (!keeper_login_read(body, &message) ||
-        message.upstream >= worker->keeper->settings->upstreams_count ||
-        attempts_find(&worker->attempts, message.attempt))
+    if (!keeper_login_read(body, &message) || attempts_find(&worker->attempts, message.attempt))
+        return false;
+    struct keeper_generation *generation = generation_of(worker->keeper, message.upstream);
+    if (!generation)
+        return is_past(worker->keeper, message.upstream) &&
+               refuse(worker, message.attempt, KEEPER_REASON_BAD_HANDLE);
+    if (index_of(message.upstream) >= generation->settings->upstreams_count)
         return false;
     bool proven = handles_take(&worker->keeper->handles, worker, message.link, message.handle,
                                keeper_now(), &grant);
@@ -203,7 +236,7 @@ MUST_USE static bool on_login(struct keeper_worker *worker, struct span body)
     }
     if (!proven)
         return refuse(worker, message.attempt, KEEPER_REASON_BAD_HANDLE);
-    return start_login(worker, &message, &grant);
+    return start_login(worker, &message, generation, &grant);
 }
 
 MUST_USE static bool on_release(struct keeper_worker *worker, struct span body)

@@ -10,20 +10,24 @@
 #include "crypto/channel.h"
 #include "crypto/keeper_attempt.h"
 #include "crypto/keeper_back_off.h"
+#include "crypto/keeper_generation.h"
 
 /* What all workers share; it belongs to the event loop's thread. */
 struct keeper {
-    const struct keeper_settings *settings;
+    const struct keeper_settings *settings; /* of the start: what cannot change is in them */
     struct event_base *base;
-    struct pool *local;      /* for steps that nobody outside is asked about */
-    struct pool *remote;     /* for those that may wait for a KDC or a domain controller */
-    struct secrets *secrets; /* the newest */
+    struct pool *local;  /* for steps that nobody outside is asked about */
+    struct pool *remote; /* for those that may wait for a KDC or a domain controller */
+    LIST_HEAD(, keeper_generation) generations;
+    struct keeper_generation *newest;
+    struct keeper_generation *candidate; /* being prepared, or NULL */
+    uint32_t oldest;                     /* generation that a worker may still use */
     struct upstream_tickets *tickets;
     struct replays *replays;
     struct challenges *challenges; /* that clients were given */
     void *replays_memory;          /* our own, when the settings have none */
     struct domain *domain;         /* NULL: winbind is not used */
-    uint64_t reloads;              /* how often they were replaced */
+    uint64_t reloads;              /* how often the credentials were read again */
     struct handle_table handles;
     struct back_off_table back_offs;
     LIST_HEAD(, keeper_worker) workers;

@@ -51,31 +51,38 @@ static bool read_whole(int fd, char *buffer, size_t room, size_t *size)
     return true;
 }
 
-static struct config *read_open(int fd, struct config_error *error)
+static char *read_open(int fd, size_t *size, struct config_error *error)
 {
-    struct config *config = NULL;
-    size_t size;
     char *buffer = malloc(FILE_SIZE_MAX + 1);
-    if (!buffer || !read_whole(fd, buffer, FILE_SIZE_MAX + 1, &size))
+    if (!buffer || !read_whole(fd, buffer, FILE_SIZE_MAX + 1, size))
         config_error_set(error, 0, "cannot be read: %s", strerror(errno));
-    else if (size > FILE_SIZE_MAX)
+    else if (*size > FILE_SIZE_MAX)
         config_error_set(error, 0, "is longer than %d bytes; is it the right file?",
                          (int)FILE_SIZE_MAX);
     else
-        config = config_parse(buffer, size, error);
+        return buffer;
     free(buffer);
-    return config;
+    return NULL;
 }
 
-struct config *config_read(const char *path, struct config_error *error)
+char *config_text(const char *path, size_t *size, struct config_error *error)
 {
     int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
     if (fd < 0) {
         config_error_set(error, 0, "cannot be opened: %s", strerror(errno));
         return NULL;
     }
-    struct config *config = read_open(fd, error);
+    char *text = read_open(fd, size, error);
     close(fd);
+    return text;
+}
+
+struct config *config_read(const char *path, struct config_error *error)
+{
+    size_t size;
+    char *text = config_text(path, &size, error);
+    struct config *config = text ? config_parse(text, size, error) : NULL;
+    free(text);
     return config;
 }
 

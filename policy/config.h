@@ -265,6 +265,13 @@ struct config *config_read(const char *path, struct config_error *error);
 struct config *config_parse(const char *text, size_t size, struct config_error *error);
 void config_free(struct config *config);
 
+/* What config_read() parses, without a NUL; free() it. NULL with `error` filled. */
+char *config_text(const char *path, size_t *size, struct config_error *error);
+
+/* The first option that differs and that a running Countersign cannot change, like "workers"; NULL
+ * when there is none. */
+const char *config_needs_restart(const struct config *running, const struct config *wanted);
+
 /* The listener's upstream; never NULL in a configuration that config_read() returned. */
 const struct config_upstream *config_upstream_of(const struct config *config,
                                                  const struct config_listener *listener);

@@ -14,11 +14,14 @@
 /* The name in the log is the kind in lower case without EVENT_: see event_kind_of(). */
 enum event_kind {
     EVENT_LISTENER_UP,
-    EVENT_PROCESS_ENDED, /* a child died and is being restarted */
-    EVENT_COUNTERS,      /* how often each event happened, at stop or on request */
-    EVENT_LINK,          /* both legs negotiated */
-    EVENT_LINK_ENDED,    /* with its reason; once for every client connection */
-    EVENT_LOGIN,         /* a session pair is up */
+    EVENT_RELOADED,         /* another configuration is in use */
+    EVENT_RELOAD_REFUSED,   /* … is not, because of this */
+    EVENT_SESSION_REJUDGED, /* the rules of another configuration ended a session */
+    EVENT_PROCESS_ENDED,    /* a child died and is being restarted */
+    EVENT_COUNTERS,         /* how often each event happened, at stop or on request */
+    EVENT_LINK,             /* both legs negotiated */
+    EVENT_LINK_ENDED,       /* with its reason; once for every client connection */
+    EVENT_LOGIN,            /* a session pair is up */
     EVENT_LOGOFF,
     EVENT_TREE_CONNECT,
     EVENT_SMB1_REFUSED,        /* SMB1 message, or NEGOTIATE without an SMB2 dialect (3000) */

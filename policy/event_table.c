@@ -13,6 +13,11 @@
 static const struct event_description descriptions[EVENT_KIND_COUNT] = {
     [EVENT_LISTENER_UP] = {"listener_up", SEVERITY_NOTICE, 0, NULL,
                            "A listener accepts connections."},
+    [EVENT_RELOADED] = {"reloaded", SEVERITY_NOTICE, 0, NULL,
+                        "Configuration and credentials were read again and are in use."},
+    [EVENT_RELOAD_REFUSED] = {"reload_refused", SEVERITY_ERROR, 0, NULL,
+                              "Configuration and credentials were read again and cannot be used; "
+                              "everything stays as it was."},
     [EVENT_PROCESS_ENDED] = {"process_ended", SEVERITY_ERROR, 0, NULL,
                              "One of Countersign's own processes died and is being restarted."},
     [EVENT_COUNTERS] = {"counters", SEVERITY_INFO, 0, NULL,
@@ -120,6 +125,8 @@ static const struct event_description descriptions[EVENT_KIND_COUNT] = {
                               "A message was malformed or out of order."},
     [EVENT_LIMIT_REACHED] = {"limit_reached", SEVERITY_WARNING, 0, NULL,
                              "A limit of the configuration was reached."},
+    [EVENT_SESSION_REJUDGED] = {"session_rejudged", SEVERITY_WARNING, 0, NULL,
+                                "A reload was applied, and its rules refuse what was connected."},
     [EVENT_RULE_REFUSED] = {"rule_refused", SEVERITY_WARNING, 0, NULL,
                             "A rule refused a login, a share or a named pipe."},
     [EVENT_RULE_AUDIT] = {"rule_audit", SEVERITY_NOTICE, 0, NULL,

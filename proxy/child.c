@@ -86,6 +86,7 @@ bool child_start(struct child *child, const struct child_plan *plan, struct even
     }
     child->pid = pid;
     child->ready = false;
+    child->preparing = 0;
     clock_gettime(CLOCK_MONOTONIC, &child->started);
     child->control = channel_new(base, fds[0], handler, child);
     /* Without a control channel the child ends by itself, and is started again like any other. */

@@ -17,6 +17,7 @@ struct child {
     pid_t pid;               /* 0: not running */
     struct channel *control; /* NULL: not running, or it closed its end */
     bool ready;              /* has sent CONTROL_READY */
+    unsigned preparing;      /* CONTROL_PREPAREs that it has not answered */
     struct timespec started; /* monotonic */
     unsigned delay_ms;       /* before it is started again, should it end now */
     struct event *restart;   /* timer; the supervisor's */

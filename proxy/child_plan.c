@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
@@ -72,7 +73,8 @@ static bool find_groups(const struct config_users *users, struct child_plan *pla
 }
 
 /* A missing key shows at the start, not at the first login. */
-static bool check_keytabs(const struct config *config, const struct child_plan *plan)
+static bool check_keytabs(const struct config *config, const struct child_plan *plan, char *text,
+                          size_t size)
 {
     const char *paths[KEYTABS_MAX];
     struct process_user self = {.uid = geteuid(), .gid = getegid()};
@@ -82,7 +84,7 @@ static bool check_keytabs(const struct config *config, const struct child_plan *
 
     for (size_t i = 0; i < count; i++) {
         if (!keytab_check(paths[i], keeper, error, sizeof error)) {
-            fprintf(stderr, "countersign: keytab %s %s\n", paths[i], error);
+            snprintf(text, size, "keytab %s %s", paths[i], error);
             return false;
         }
     }
@@ -150,8 +152,11 @@ bool child_plan_make(const struct config *config, const struct upstream_address 
     *plan = (struct child_plan){.config = config, .upstreams = upstreams};
     plan->workers = count_workers(config);
     make_room(config, plan->workers);
-    if (!find_users(&config->users, plan) || !find_groups(&config->users, plan) ||
-        !check_keytabs(config, plan)) {
+    if (!find_users(&config->users, plan) || !find_groups(&config->users, plan)) {
+        return false;
+    }
+    if (!check_keytabs(config, plan, error.text, sizeof error.text)) {
+        fprintf(stderr, "countersign: %s\n", error.text);
         return false;
     }
     plan->keeper = settings_for_keeper(config);
@@ -174,4 +179,49 @@ void child_plan_free(struct child_plan *plan)
     }
     settings_free(plan->keeper);
     plan->keeper = NULL;
+    config_free(plan->owned_config);
+    free(plan->owned_upstreams);
+}
+
+bool child_plan_change(const struct child_plan *plan, struct config *config,
+                       struct upstream_address *upstreams, struct child_plan *wanted,
+                       struct child_plan_error *error)
+{
+    struct listen_error listen_error;
+
+    *wanted = *plan;
+    wanted->config = wanted->owned_config = config;
+    wanted->upstreams = wanted->owned_upstreams = upstreams;
+    wanted->generation = plan->generation + 1;
+    wanted->sockets = (struct listen_sockets){NULL, 0, 0};
+    wanted->keeper = settings_for_keeper(config);
+    if (wanted->keeper == NULL) {
+        snprintf(error->text, sizeof error->text, "out of memory");
+    } else if (!check_keytabs(config, plan, error->text, sizeof error->text)) {
+        /* Told. */
+    } else if (!listen_sockets_change(plan->config, &plan->sockets, config, &wanted->sockets,
+                                      &listen_error)) {
+        snprintf(error->text, sizeof error->text, "%s", listen_error.text);
+    } else {
+        wanted->keeper->generation = wanted->generation;
+        return true;
+    }
+    child_plan_drop(wanted);
+    return false;
+}
+
+void child_plan_switch(struct child_plan *plan, struct child_plan *wanted)
+{
+    wanted->keeper->replays = plan->keeper->replays;
+    plan->keeper->replays = NULL;
+    child_plan_free(plan);
+    *plan = *wanted;
+}
+
+void child_plan_drop(struct child_plan *wanted)
+{
+    listen_sockets_close(&wanted->sockets);
+    settings_free(wanted->keeper);
+    config_free(wanted->owned_config);
+    free(wanted->owned_upstreams);
 }

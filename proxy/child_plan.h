@@ -1,6 +1,6 @@
 /*
- * What all children are made from, worked out once at the start while everything can still be
- * refused.
+ * What all children are made from, worked out at the start, and at a reload, while everything can
+ * still be refused.
  */
 #ifndef COUNTERSIGN_PROXY_CHILD_PLAN_H
 #define COUNTERSIGN_PROXY_CHILD_PLAN_H
@@ -11,8 +11,11 @@
 #include "proxy/worker.h"
 
 struct child_plan {
-    const struct config *config;              /* borrowed */
-    const struct upstream_address *upstreams; /* borrowed */
+    const struct config *config;              /* borrowed, or owned_config */
+    const struct upstream_address *upstreams; /* borrowed, or owned_upstreams */
+    struct config *owned_config;
+    struct upstream_address *owned_upstreams;
+    uint32_t generation;            /* how often it was changed since the start */
     struct keeper_settings *keeper; /* its `replays` is mapped, and outlives each keeper */
     struct listen_sockets sockets;
     unsigned workers;
@@ -30,6 +33,20 @@ struct child_plan {
 MUST_USE bool child_plan_make(const struct config *config, const struct upstream_address *upstreams,
                               struct child_plan *plan);
 void child_plan_free(struct child_plan *plan);
+
+/* A sentence for the administrator. */
+struct child_plan_error {
+    char text[1024];
+};
+
+/* The plan for another configuration, which it takes over with the addresses, also when it fails:
+ * false with `error`. child_plan_switch() puts it in the place of `plan`, child_plan_drop() frees
+ * it. */
+MUST_USE bool child_plan_change(const struct child_plan *plan, struct config *config,
+                                struct upstream_address *upstreams, struct child_plan *wanted,
+                                struct child_plan_error *error);
+void child_plan_switch(struct child_plan *plan, struct child_plan *wanted);
+void child_plan_drop(struct child_plan *wanted);
 
 /* In a child that is no keeper: unmaps what keepers leave to each other. */
 MUST_USE bool child_plan_forget_replays(const struct child_plan *plan);

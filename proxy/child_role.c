@@ -120,6 +120,7 @@ static int run_worker(unsigned index, const struct child_plan *plan, int control
 {
     struct worker_settings settings = {
         .config = plan->config,
+        .generation = plan->generation,
         .upstreams = plan->upstreams,
         .index = index,
         .count = plan->workers,

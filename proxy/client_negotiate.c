@@ -215,7 +215,7 @@ static void accept_offer(struct link *link, struct span message)
     const uint8_t *guid = link->client.client_guid;
     unsigned owner = link->worker->settings->index;
     if (link->client_choice > SMB_2_0_2 && memcmp(guid, none, GUID_SIZE) != 0)
-        owner = handover_owner(link->worker, guid, link->upstream_index);
+        owner = handover_owner(link->worker, guid, link->upstream_number);
     if (owner == link->worker->settings->index) {
         link_see_client(link);
         return;

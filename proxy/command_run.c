@@ -2,6 +2,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "proxy/control_socket.h"
 #include "proxy/resolve.h"
 #include "proxy/subcommand.h"
 #include "proxy/supervisor.h"
@@ -10,15 +11,16 @@ static int usage(FILE *to, int status)
 {
     fprintf(
         to,
-        "usage: countersign run [--config FILE]\n"
+        "usage: countersign run [--config FILE] [--control PATH]\n"
         "\n"
         "Runs the proxy in the foreground until SIGTERM or SIGINT. FILE is %s\n"
-        "unless given. Messages of the processes go to standard error, events to the audit log.\n",
-        COMMAND_CONFIG_PATH);
+        "unless given. Messages of the processes go to standard error, events to the audit log.\n"
+        "`countersign reload` finds it by the socket PATH, %s unless given.\n",
+        COMMAND_CONFIG_PATH, CONTROL_PATH);
     return status;
 }
 
-static int run(const char *path)
+static int run(const char *path, const char *control)
 {
     struct config_error error;
     char text[512];
@@ -35,7 +37,7 @@ static int run(const char *path)
     int status = COMMAND_FAILED;
     struct upstream_address *upstreams = resolve_upstreams(config, text, sizeof text);
     if (upstreams != NULL) {
-        status = supervisor_run(config, upstreams);
+        status = supervisor_run(config, upstreams, path, control);
     } else {
         fprintf(stderr, "countersign: %s\n", text);
     }
@@ -47,14 +49,16 @@ static int run(const char *path)
 int command_run(int argc, char **argv)
 {
     static const struct option options[] = {{"config", required_argument, NULL, 'c'},
+                                            {"control", required_argument, NULL, 's'},
                                             {"help", no_argument, NULL, 'h'},
                                             {NULL, 0, NULL, 0}};
-    const char *path = COMMAND_CONFIG_PATH;
+    const char *path = COMMAND_CONFIG_PATH, *control = CONTROL_PATH;
     int option;
 
-    while ((option = getopt_long(argc, argv, "c:h", options, NULL)) != -1) {
+    while ((option = getopt_long(argc, argv, "c:s:h", options, NULL)) != -1) {
         switch (option) {
         case 'c': path = optarg; break;
+        case 's': control = optarg; break;
         case 'h': return usage(stdout, COMMAND_OK);
         default: return usage(stderr, COMMAND_USAGE);
         }
@@ -62,5 +66,5 @@ int command_run(int argc, char **argv)
     if (optind != argc) {
         return usage(stderr, COMMAND_USAGE);
     }
-    return run(path);
+    return run(path, control);
 }

@@ -76,6 +76,9 @@ static bool is_written_each(const struct audit_event *event)
     const char *verdict = event->field[FIELD_VERDICT];
     switch (event->kind) {
     case EVENT_LISTENER_UP:
+    case EVENT_RELOADED:
+    case EVENT_RELOAD_REFUSED:
+    case EVENT_SESSION_REJUDGED:
     case EVENT_PROCESS_ENDED:
     case EVENT_COUNTERS:
     case EVENT_EVENTS_LOST:

@@ -2,7 +2,8 @@
  * Links of one ClientGuid to one upstream live in one worker: the connection is handed over, socket
  * and NEGOTIATE, before the upstream is dialled.
  *
- * Body: le32 listener, u8 address size, the client's socket address, le32 size, the NEGOTIATE.
+ * Body: le32 generation, le32 listener, u8 address size, the client's socket address, le32 size,
+ * the NEGOTIATE.
  */
 #include <string.h>
 #include <unistd.h>
@@ -12,9 +13,9 @@
 enum { NEGOTIATE_MAX = 32 * 1024 };
 
 unsigned handover_owner(const struct worker *worker, const uint8_t guid[GUID_SIZE],
-                        unsigned upstream_index)
+                        uint32_t upstream_number)
 {
-    uint64_t mixed = get_le64(guid) ^ (get_le64(guid + 8) * 0x9e3779b97f4a7c15u) ^ upstream_index;
+    uint64_t mixed = get_le64(guid) ^ (get_le64(guid + 8) * 0x9e3779b97f4a7c15u) ^ upstream_number;
     mixed ^= mixed >> 32;
     mixed *= 0xd6e8feb86659fd93u;
     mixed ^= mixed >> 32;
@@ -32,6 +33,7 @@ bool handover_send(struct link *link, unsigned owner, struct span negotiate)
         getpeername(link->client.stream.fd, (struct sockaddr *)(void *)&address, &size) != 0)
         return false;
     struct writer writer = writer_over(body, sizeof body);
+    write_le32(&writer, link->rules->number);
     write_le32(&writer, link->listener_index);
     write_u8(&writer, link->state == LINK_WILDCARD);
     write_u8(&writer, (uint8_t)size);
@@ -43,6 +45,7 @@ bool handover_send(struct link *link, unsigned owner, struct span negotiate)
 }
 
 struct handover {
+    uint32_t generation;
     uint32_t listener;
     uint8_t wildcard;
     struct sockaddr_storage address;
@@ -50,12 +53,12 @@ struct handover {
     struct span negotiate;
 };
 
-static bool read_handover(const struct worker *worker, struct span body, struct handover *out)
+static bool read_handover(struct span body, struct handover *out)
 {
     struct reader reader = reader_over_span(body);
     uint32_t size;
     memset(out, 0, sizeof *out);
-    return read_le32(&reader, &out->listener) && out->listener < worker->config->listeners_count &&
+    return read_le32(&reader, &out->generation) && read_le32(&reader, &out->listener) &&
            read_u8(&reader, &out->wildcard) && read_u8(&reader, &out->address_size) &&
            out->address_size <= sizeof out->address &&
            read_copy(&reader, &out->address, out->address_size) && read_le32(&reader, &size) &&
@@ -80,12 +83,18 @@ static bool replay(struct link *link, const struct handover *handover)
 bool handover_receive(struct worker *worker, struct span body, int fd)
 {
     struct handover handover;
-    if (fd < 0 || !read_handover(worker, body, &handover)) {
+    if (fd < 0 || !read_handover(body, &handover)) {
         if (fd >= 0)
             close(fd);
         return false;
     }
-    struct link *link = worker_admit(worker, handover.listener, fd,
+    struct generation *generation = generation_find(worker, handover.generation);
+    if (!generation || handover.listener >= generation->config->listeners_count) {
+        /* Of a configuration that is long gone: the client comes again. */
+        close(fd);
+        return !generation;
+    }
+    struct link *link = worker_admit(worker, generation, handover.listener, fd,
                                      (const struct sockaddr *)(const void *)&handover.address,
                                      handover.address_size);
     if (!link)

@@ -5,7 +5,7 @@
 
 static const struct config *config_of(const struct session *session)
 {
-    return session->link->worker->config;
+    return session->link->rules->config;
 }
 
 static const char *unless_empty(const char *text)

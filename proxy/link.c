@@ -40,6 +40,7 @@ const char *link_end_name(enum link_end reason)
         [END_MEMORY] = "memory",
         [END_HANDED_OVER] = "handed_over",
         [END_STOPPING] = "stopping",
+        [END_RELOADED] = "reloaded",
     };
     return names[reason];
 }
@@ -178,8 +179,8 @@ void link_deadline(struct link *link, unsigned milliseconds)
     event_add(&link->timer, &wait);
 }
 
-struct link *link_new(struct worker *worker, unsigned listener_index, int fd,
-                      const struct sockaddr *client, socklen_t client_size)
+struct link *link_new(struct worker *worker, struct generation *generation, unsigned listener_index,
+                      int fd, const struct sockaddr *client, socklen_t client_size)
 {
     (void)client_size;
     struct link *link = calloc(1, sizeof *link);
@@ -190,9 +191,13 @@ struct link *link_new(struct worker *worker, unsigned listener_index, int fd,
     link->worker = worker;
     link->number = ++worker->next_link;
     link->listener_index = listener_index;
-    link->listener = &worker->config->listeners[listener_index];
-    link->upstream = config_upstream_of(worker->config, link->listener);
-    link->upstream_index = (unsigned)(link->upstream - worker->config->upstreams);
+    link->generation = link->rules = generation;
+    generation_hold(generation);
+    generation_hold(generation);
+    link->listener = &generation->config->listeners[listener_index];
+    link->upstream = config_upstream_of(generation->config, link->listener);
+    link->upstream_index = (unsigned)(link->upstream - generation->config->upstreams);
+    link->upstream_number = generation_upstream(generation, link->upstream_index);
     link->client = (struct leg){.role = LEG_CLIENT, .link = link};
     link->server = (struct leg){.role = LEG_UPSTREAM, .link = link};
     link->server.stream.fd = -1;
@@ -247,7 +252,7 @@ static void on_connected(evutil_socket_t fd, short what, void *context)
 
 void link_dial(struct link *link)
 {
-    const struct upstream_address *to = &link->worker->settings->upstreams[link->upstream_index];
+    const struct upstream_address *to = &link->generation->upstreams[link->upstream_index];
     const struct sockaddr *address = (const struct sockaddr *)(const void *)&to->address;
     describe_address(&link->server, address);
     if (!worker_upstream_enter(link)) {
@@ -327,6 +332,8 @@ static void link_free(struct link *link)
     worker->links_count--;
     worker_source_leave(worker, link->client.address);
     worker_upstream_leave(link);
+    generation_release(worker, link->rules);
+    generation_release(worker, link->generation);
     OPENSSL_cleanse(link, sizeof *link);
     free(link);
 }

@@ -20,6 +20,7 @@
 #include "proxy/session.h"
 #include "proxy/stream.h"
 
+struct generation;
 struct worker;
 
 enum leg_role { LEG_CLIENT, LEG_UPSTREAM };
@@ -80,6 +81,7 @@ enum link_end {
     END_MEMORY,
     END_HANDED_OVER, /* to another worker: not an end for the client */
     END_STOPPING,
+    END_RELOADED, /* a new configuration does not have it */
 };
 const char *link_end_name(enum link_end reason);
 
@@ -109,8 +111,11 @@ struct link {
     enum link_end end;
     const struct config_listener *listener;
     const struct config_upstream *upstream;
-    unsigned listener_index;
-    unsigned upstream_index;
+    struct generation *generation; /* of the configuration: of both legs */
+    struct generation *rules;      /* the same, or one that was applied later */
+    unsigned listener_index;       /* in `rules` */
+    unsigned upstream_index;       /* in `generation` */
+    uint32_t upstream_number;      /* see generation_upstream() */
     struct leg client;
     struct leg server; /* the upstream leg */
     unsigned strikes;  /* events about somebody who has proved nothing */
@@ -159,8 +164,8 @@ struct link {
 };
 
 /* Takes over a client's socket. NULL (socket closed) when out of memory. */
-struct link *link_new(struct worker *worker, unsigned listener_index, int fd,
-                      const struct sockaddr *client, socklen_t client_size);
+struct link *link_new(struct worker *worker, struct generation *generation, unsigned listener_index,
+                      int fd, const struct sockaddr *client, socklen_t client_size);
 
 /* Notes that the link is to end, and why; the first reason stays. */
 void link_end(struct link *link, enum link_end reason);
@@ -380,6 +385,10 @@ enum tree_verdict {
 /* Looks at and rewrites a TREE_CONNECT response whose header is the client's already. */
 enum tree_verdict tree_response(struct link *link, struct pending *pending,
                                 struct smb2_message *message);
+struct rule_verdict;
+/* What the rules say of a share holds as long as it is connected, or until they change. */
+void tree_bind_verdict(struct session *session, struct tree *tree,
+                       const struct rule_verdict *ruled);
 /* The tree of a session, or NULL. */
 struct tree *session_tree(const struct session *session, uint32_t tree_id);
 /* It has been disconnected. */

@@ -2,6 +2,7 @@
 
 #include <arpa/inet.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <netinet/in.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -111,33 +112,82 @@ static bool open_listener(const struct config_listener *listener, unsigned index
     return true;
 }
 
-bool listen_sockets_open(const struct config *config, unsigned workers,
-                         struct listen_sockets *sockets, struct listen_error *error)
+/* The number of the listener on the same address and port; the count when there is none. */
+static unsigned find_same(const struct config *config, const struct config_listener *listener)
+{
+    unsigned i = 0;
+
+    while (i < config->listeners_count &&
+           (config->listeners[i].port != listener->port ||
+            strcmp(config->listeners[i].address, listener->address) != 0)) {
+        i++;
+    }
+    return i;
+}
+
+static bool copy_listener(const struct listen_sockets *open, unsigned from,
+                          struct listen_sockets *sockets, unsigned index)
+{
+    for (unsigned worker = 0; worker < sockets->workers; worker++) {
+        int fd = fcntl(listen_sockets_of(open, worker)[from], F_DUPFD_CLOEXEC, 0);
+        if (fd < 0) {
+            return false;
+        }
+        sockets->fds[worker * sockets->listeners + index] = fd;
+    }
+    return true;
+}
+
+static bool make_room(const struct config *config, unsigned workers, struct listen_sockets *sockets)
 {
     size_t count = (size_t)config->listeners_count * workers;
 
     *sockets =
         (struct listen_sockets){calloc(count, sizeof(int)), config->listeners_count, workers};
-    if (sockets->fds == NULL) {
+    for (size_t i = 0; sockets->fds != NULL && i < count; i++) {
+        sockets->fds[i] = -1;
+    }
+    return sockets->fds != NULL;
+}
+
+static void tell_failure(const struct config_listener *listener, struct listen_error *error)
+{
+    int reason = errno;
+    char name[128];
+
+    listen_name(listener, name, sizeof name);
+    snprintf(error->text, sizeof error->text, "listener %s: cannot listen on %s: %s",
+             listener->name, name, strerror(reason));
+}
+
+bool listen_sockets_change(const struct config *running, const struct listen_sockets *open,
+                           const struct config *config, struct listen_sockets *sockets,
+                           struct listen_error *error)
+{
+    if (!make_room(config, open->workers, sockets)) {
         snprintf(error->text, sizeof error->text, "out of memory");
         return false;
     }
-    for (size_t i = 0; i < count; i++) {
-        sockets->fds[i] = -1;
-    }
     for (unsigned i = 0; i < config->listeners_count; i++) {
         const struct config_listener *listener = &config->listeners[i];
-        if (!open_listener(listener, i, sockets)) {
-            int reason = errno;
-            char name[128];
-            listen_name(listener, name, sizeof name);
-            snprintf(error->text, sizeof error->text, "listener %s: cannot listen on %s: %s",
-                     listener->name, name, strerror(reason));
+        unsigned from = find_same(running, listener);
+        if (from < running->listeners_count ? !copy_listener(open, from, sockets, i)
+                                            : !open_listener(listener, i, sockets)) {
+            tell_failure(listener, error);
             listen_sockets_close(sockets);
             return false;
         }
     }
     return true;
+}
+
+bool listen_sockets_open(const struct config *config, unsigned workers,
+                         struct listen_sockets *sockets, struct listen_error *error)
+{
+    static const struct config nothing;
+    const struct listen_sockets none = {NULL, 0, workers};
+
+    return listen_sockets_change(&nothing, &none, config, sockets, error);
 }
 
 void listen_sockets_close(struct listen_sockets *sockets)

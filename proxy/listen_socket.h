@@ -26,6 +26,12 @@ struct listen_error {
  */
 MUST_USE bool listen_sockets_open(const struct config *config, unsigned workers,
                                   struct listen_sockets *sockets, struct listen_error *error);
+
+/* The same for another configuration of the same workers: where `open`, of the configuration
+ * `running`, listens already, the socket is the same one, in a descriptor of its own. */
+MUST_USE bool listen_sockets_change(const struct config *running, const struct listen_sockets *open,
+                                    const struct config *config, struct listen_sockets *sockets,
+                                    struct listen_error *error);
 void listen_sockets_close(struct listen_sockets *sockets);
 
 /* The sockets of one worker: as many as there are listeners. */

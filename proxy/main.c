@@ -13,6 +13,7 @@ static const struct {
     {"doctor", command_doctor, "try what the configuration relies on: names, keys, clocks, rights"},
     {"forget", command_forget, "forget what a client or file server once could"},
     {"audit", command_audit, "read the audit log, and who would break under a stricter rule"},
+    {"reload", command_reload, "read configuration and credentials again"},
     {"user", command_user, "add, remove and list users in the credentials file"},
     {"group", command_group, "the same with groups"},
     {"version", command_version, "print the versions of countersign and its libraries"},

@@ -12,7 +12,7 @@ enum { LEASE_V1_SIZE = 32, LEASE_V2_SIZE = 52 };
 static uint64_t lease_hash(const struct link *link, const uint8_t key[LEASE_KEY_SIZE])
 {
     const uint8_t *guid = link->server.client_guid;
-    return (link->upstream_index + 1) * 0xbf58476d1ce4e5b9u ^ get_le64(key) ^
+    return ((uint64_t)link->upstream_number + 1) * 0xbf58476d1ce4e5b9u ^ get_le64(key) ^
            (get_le64(key + 8) * 0x9e3779b97f4a7c15u) ^ get_le64(guid) << 1 ^ get_le64(guid + 8);
 }
 
@@ -21,7 +21,7 @@ static struct lease *lease_find(const struct link *link, const uint8_t key[LEASE
     const uint8_t *guid = link->server.client_guid;
     struct table_entry *entry = table_find(&link->worker->leases, lease_hash(link, key));
     struct lease *lease = entry ? CONTAINER_OF(entry, struct lease, by_key) : NULL;
-    bool same = lease && lease->upstream == link->upstream_index &&
+    bool same = lease && lease->upstream == link->upstream_number &&
                 memcmp(lease->key, key, LEASE_KEY_SIZE) == 0 &&
                 memcmp(lease->client_guid, guid, GUID_SIZE) == 0;
     return same ? lease : NULL;
@@ -48,7 +48,7 @@ static struct lease *lease_get(struct link *link, const uint8_t key[LEASE_KEY_SI
     if (!lease)
         return NULL;
     lease->worker = link->worker;
-    lease->upstream = link->upstream_index;
+    lease->upstream = link->upstream_number;
     lease->references = 1;
     memcpy(lease->key, key, LEASE_KEY_SIZE);
     memcpy(lease->client_guid, link->server.client_guid, GUID_SIZE);

@@ -36,6 +36,17 @@ void report_listeners(const struct config *config, struct child *recorder)
     }
 }
 
+void report_reload(bool done, const char *text, struct child *recorder)
+{
+    struct audit_event event = {.kind = done ? EVENT_RELOADED : EVENT_RELOAD_REFUSED};
+
+    fprintf(stderr, "countersign: %s\n", text);
+    event.field[FIELD_TEXT] = text;
+    if (!send_event(&event, recorder)) {
+        fprintf(stderr, "countersign: cannot record the reload\n");
+    }
+}
+
 /* "worker 3 (pid 4711) ended by signal 11 (Segmentation fault)" */
 static void describe_end(const struct child *child, char *to, size_t size)
 {

@@ -9,6 +9,9 @@
 /* Event `listener_up` for each listener, and a line each. */
 void report_listeners(const struct config *config, struct child *recorder);
 
+/* Event `reloaded` or `reload_refused`, and a line: what came of a reload. */
+void report_reload(bool done, const char *text, struct child *recorder);
+
 /* A line for a child that ended: it is started again after its delay, or it foils the start, or it
  * did not end well when it was told to. */
 void report_ended(const struct child *child);

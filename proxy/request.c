@@ -164,8 +164,8 @@ static bool has_rules(const struct link *link, const struct request_part *tree_c
                     tree_path_split(body.path, &server, &share);
     if (is_plain)
         text_from_utf16(share, name, sizeof name);
-    return !is_plain || rule_share_has_pipes(name) || link->worker->config->rules_count ||
-           link->worker->config->otherwise != CONFIG_ALLOW ||
+    return !is_plain || rule_share_has_pipes(name) || link->rules->config->rules_count ||
+           link->rules->config->otherwise != CONFIG_ALLOW ||
            link->listener->encrypted_shares_count || link->upstream->encrypted_shares_count;
 }
 

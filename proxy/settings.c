@@ -163,6 +163,32 @@ static bool fill(const struct config *config, struct keeper_settings *settings)
     return true;
 }
 
+static void free_settings(struct keeper_settings *settings)
+{
+    struct config *config = settings->owner;
+    settings_free(settings);
+    config_free(config);
+}
+
+/* In the keeper: the configuration that the texts are borrowed from stays with them. */
+static struct keeper_settings *read_settings(struct span text, char *problem, size_t size)
+{
+    struct config_error error;
+    struct config *config = config_parse((const char *)text.at, text.size, &error);
+    struct keeper_settings *settings = config ? settings_for_keeper(config) : NULL;
+
+    if (config == NULL) {
+        snprintf(problem, size, "line %u: %s", error.line, error.text);
+    } else if (settings == NULL) {
+        snprintf(problem, size, "out of memory");
+        config_free(config);
+    } else {
+        settings->owner = config;
+        settings->free = free_settings;
+    }
+    return settings;
+}
+
 struct keeper_settings *settings_for_keeper(const struct config *config)
 {
     struct keeper_settings *settings = calloc(1, sizeof *settings);
@@ -170,6 +196,7 @@ struct keeper_settings *settings_for_keeper(const struct config *config)
     if (settings == NULL) {
         return NULL;
     }
+    settings->read = read_settings;
     settings->credentials = config->credentials;
     settings->threads = KEEPER_THREADS;
     settings->remote_threads = KEEPER_REMOTE_THREADS;

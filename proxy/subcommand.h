@@ -14,6 +14,7 @@ int command_audit(int argc, char **argv);
 int command_check(int argc, char **argv);
 int command_doctor(int argc, char **argv);
 int command_forget(int argc, char **argv);
+int command_reload(int argc, char **argv);
 int command_user(int argc, char **argv);
 int command_group(int argc, char **argv);
 int command_version(int argc, char **argv);

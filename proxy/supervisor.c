@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "proxy/child_plan.h"
+#include "proxy/control_socket.h"
 #include "proxy/recorder.h"
 #include "proxy/report.h"
 
@@ -36,6 +37,10 @@ struct supervisor {
     unsigned children_count;
     enum phase phase;
     int status; /* the exit status so far */
+    struct reload *reload;
+    struct control_socket *control; /* NULL: none */
+    const char *path;               /* of the configuration */
+    const char *control_path;
 };
 
 static void advance(struct supervisor *supervisor);
@@ -93,6 +98,8 @@ static void begin_stop(struct supervisor *supervisor, int status)
     }
     supervisor->status = status;
     (void)sd_notify(0, "STOPPING=1");
+    control_socket_close(supervisor->control);
+    supervisor->control = NULL;
     enter_stop(supervisor, PHASE_STOP_WORKERS);
 }
 
@@ -138,6 +145,10 @@ static bool on_message(void *context, uint16_t type, struct span body, int fd)
 
     if (fd >= 0) {
         close(fd);
+    }
+    if (type == CONTROL_PREPARED && fd < 0) {
+        struct supervisor *supervisor = child->owner;
+        return reload_answer(supervisor->reload, child, body);
     }
     if (type != CONTROL_READY || body.size != 0 || fd >= 0 || child->ready) {
         return false;
@@ -207,6 +218,12 @@ static void enter_serving(struct supervisor *supervisor)
     supervisor->phase = PHASE_SERVING;
     evtimer_del(supervisor->deadline);
     report_listeners(supervisor->plan.config, &supervisor->children[RECORDER]);
+    supervisor->control =
+        control_socket_open(supervisor->base, supervisor->control_path, supervisor->reload);
+    if (supervisor->control == NULL) {
+        fprintf(stderr, "countersign: %s: %s; only SIGHUP reloads\n", supervisor->control_path,
+                strerror(errno));
+    }
     fprintf(stderr, "countersign: ready\n");
     (void)sd_notify(0, "READY=1");
 }
@@ -292,6 +309,7 @@ static void child_ended(struct supervisor *supervisor, struct child *child, int 
     if (supervisor->phase == PHASE_SERVING) {
         report_ended(child);
         report_endings(supervisor);
+        reload_child_ended(supervisor->reload);
         set_timer(child->restart, child->delay_ms);
     } else if (supervisor->phase < PHASE_SERVING) {
         report_failed(child);
@@ -316,17 +334,6 @@ static void reap(struct supervisor *supervisor)
     }
 }
 
-static void reload(struct supervisor *supervisor)
-{
-    (void)sd_notify(0, "RELOADING=1");
-    if (!child_tell(&supervisor->children[KEEPER], CONTROL_RELOAD) ||
-        !child_tell(&supervisor->children[RECORDER], CONTROL_RELOAD)) {
-        fprintf(stderr, "countersign: keeper or recorder is being started again; it reads its "
-                        "files anyway\n");
-    }
-    (void)sd_notify(0, "READY=1");
-}
-
 static void on_signal(evutil_socket_t number, short what, void *context)
 {
     struct supervisor *supervisor = context;
@@ -334,7 +341,7 @@ static void on_signal(evutil_socket_t number, short what, void *context)
     (void)what;
     switch (number) {
     case SIGCHLD: reap(supervisor); return;
-    case SIGHUP: reload(supervisor); return;
+    case SIGHUP: reload_begin(supervisor->reload, false, NULL, NULL); return;
     case SIGUSR1:
         (void)child_tell(&supervisor->children[RECORDER], (enum keeper_message)RECORDER_COUNTERS);
         return;
@@ -381,6 +388,8 @@ static bool make_children(struct supervisor *supervisor)
 
 static void unmake(struct supervisor *supervisor)
 {
+    control_socket_close(supervisor->control);
+    reload_free(supervisor->reload);
     for (unsigned i = 0; i < supervisor->children_count; i++) {
         channel_free(supervisor->children[i].control);
         if (supervisor->children[i].restart != NULL) {
@@ -409,12 +418,15 @@ static bool make(struct supervisor *supervisor)
         fprintf(stderr, "countersign: out of memory\n");
         return false;
     }
-    return true;
+    supervisor->reload = reload_new(supervisor->base, supervisor->path, &supervisor->plan,
+                                    supervisor->children, supervisor->children_count);
+    return supervisor->reload != NULL;
 }
 
-int supervisor_run(const struct config *config, const struct upstream_address *upstreams)
+int supervisor_run(const struct config *config, const struct upstream_address *upstreams,
+                   const char *path, const char *control)
 {
-    struct supervisor supervisor = {.status = EXIT_FAILURE};
+    struct supervisor supervisor = {.status = EXIT_FAILURE, .path = path, .control_path = control};
 
     (void)signal(SIGPIPE, SIG_IGN);
     if (child_plan_make(config, upstreams, &supervisor.plan) && make(&supervisor)) {

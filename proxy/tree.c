@@ -23,12 +23,8 @@ static void report_tree(struct link *link, const struct pending *pending, uint32
     report_send(link->worker, &report);
 }
 
-/* What the rules say of a share holds as long as it is connected. */
-static void bind_verdict(struct session *session, struct tree *tree,
-                         const struct tree_connect_response *body, const char *share,
-                         const struct rule_verdict *ruled)
+void tree_bind_verdict(struct session *session, struct tree *tree, const struct rule_verdict *ruled)
 {
-    tree->pipes = body->share_type == SMB2_SHARE_TYPE_PIPE || rule_share_has_pipes(share);
     tree->read_only = ruled->read_only && !tree->pipes;
     tree->read_only_audit = ruled->read_only_audit && !tree->pipes;
     free(tree->rule);
@@ -51,7 +47,8 @@ static bool rewrite(struct session *session, struct smb2_message *message, struc
     bool demanded = body->share_flags & SMB2_SHAREFLAG_ENCRYPT_DATA;
     struct rule_verdict ruled;
     judge_share_again(session, share, &ruled);
-    bind_verdict(session, tree, body, share, &ruled);
+    tree->pipes = body->share_type == SMB2_SHARE_TYPE_PIPE || rule_share_has_pipes(share);
+    tree_bind_verdict(session, tree, &ruled);
     tree->upstream_encrypts =
         demanded || config_share_listed(link->upstream->encrypted_shares,
                                         link->upstream->encrypted_shares_count, share);

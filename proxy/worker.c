@@ -69,6 +69,16 @@ static void stop(struct worker *worker)
     event_base_loopexit(worker->base, NULL);
 }
 
+static bool reload(struct worker *worker, struct span body)
+{
+    struct control_reload message;
+    if (!control_reload_read(body, &message) || !generation_use(worker))
+        return false;
+    if (message.apply)
+        rejudge_links(worker);
+    return true;
+}
+
 static bool on_control(void *context, uint16_t type, struct span body, int fd)
 {
     struct worker *worker = context;
@@ -83,7 +93,10 @@ static bool on_control(void *context, uint16_t type, struct span body, int fd)
         }
         return take_peer(worker, &peer, fd);
     case CONTROL_STOP: stop(worker); return only_bytes(fd);
-    case CONTROL_RELOAD: return only_bytes(fd);
+    case CONTROL_RELOAD: return only_bytes(fd) && reload(worker, body);
+    case CONTROL_PREPARE: return generation_prepare(worker, body, fd);
+    case CONTROL_LISTENER: return generation_listener(worker, body, fd);
+    case CONTROL_ABORT: generation_abort(worker); return only_bytes(fd);
     default: (void)only_bytes(fd); return false;
     }
 }
@@ -100,9 +113,7 @@ static bool start(struct worker *worker, int control_fd)
     static const struct channel_handler control = {on_control, on_control_gone};
     worker->base = event_base_new();
     worker->peers = calloc(worker->settings->count, sizeof *worker->peers);
-    worker->upstream_connections =
-        calloc(worker->config->upstreams_count, sizeof *worker->upstream_connections);
-    if (!worker->base || !worker->peers || !worker->upstream_connections) {
+    if (!worker->base || !worker->peers || !generation_begin(worker)) {
         close(control_fd);
         return false;
     }
@@ -134,7 +145,7 @@ static void finish(struct worker *worker)
         channel_free(worker->peers[i].channel);
     channel_free(worker->control);
     free(worker->peers);
-    free(worker->upstream_connections);
+    generation_free_all(worker);
     table_free(&worker->attempts);
     table_free(&worker->leases);
     table_free(&worker->queries);

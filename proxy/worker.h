@@ -17,6 +17,7 @@ struct upstream_address {
 
 struct worker_settings {
     const struct config *config;
+    uint32_t generation; /* its number */
     const struct upstream_address
         *upstreams; /* one for each upstream of the configuration, same order */
     unsigned index; /* 0 … count-1 */
@@ -27,6 +28,9 @@ struct worker_settings {
 };
 
 /*
+ * CONTROL_PREPARE and CONTROL_LISTENER bring another configuration, which new connections get from
+ * the next CONTROL_RELOAD on; those that are there keep theirs (proxy/generation.h).
+ *
  * Runs until the control channel says CONTROL_STOP or closes: then it stops accepting, ends every
  * link, wipes every key, sends its last events and returns the exit status. Channels to the keeper,
  * the recorder and the other workers arrive over the control channel as CONTROL_PEER; one that

@@ -54,22 +54,23 @@ void worker_source_leave(struct worker *worker, const char *address)
 
 bool worker_upstream_enter(struct link *link)
 {
-    unsigned *count = &link->worker->upstream_connections[link->upstream_index];
-    link->counted = *count < link->upstream->connections;
+    unsigned *count = &link->generation->upstream_connections[link->upstream_index];
+    link->counted =
+        generation_connections(link->worker, link->upstream->name) < link->upstream->connections;
     *count += link->counted;
     return link->counted;
 }
 
 void worker_upstream_leave(struct link *link)
 {
-    link->worker->upstream_connections[link->upstream_index] -= link->counted;
+    link->generation->upstream_connections[link->upstream_index] -= link->counted;
     link->counted = false;
 }
 
-struct link *worker_admit(struct worker *worker, unsigned listener, int fd,
-                          const struct sockaddr *address, socklen_t size)
+struct link *worker_admit(struct worker *worker, struct generation *generation, unsigned listener,
+                          int fd, const struct sockaddr *address, socklen_t size)
 {
-    struct link *link = link_new(worker, listener, fd, address, size);
+    struct link *link = link_new(worker, generation, listener, fd, address, size);
     if (!link)
         return NULL;
     const char *reason = NULL;
@@ -121,7 +122,7 @@ static void on_acceptable(evutil_socket_t listen_fd, short what, void *context)
                 rest(listener);
             return;
         }
-        (void)worker_admit(listener->worker, listener->index, fd,
+        (void)worker_admit(listener->worker, listener->worker->generation, listener->index, fd,
                            (const struct sockaddr *)(const void *)&address, size);
     }
 }
@@ -136,7 +137,7 @@ bool worker_listen(struct worker *worker)
         struct worker_listener *listener = &worker->listeners[i];
         listener->worker = worker;
         listener->index = i;
-        event_assign(&listener->accept_event, worker->base, worker->settings->listen_fds[i],
+        event_assign(&listener->accept_event, worker->base, worker->generation->listen_fds[i],
                      EV_READ | EV_PERSIST, on_acceptable, listener);
         event_assign(&listener->rest_event, worker->base, -1, 0, on_rested, listener);
         if (event_add(&listener->accept_event, NULL) != 0)

@@ -16,7 +16,7 @@ static bool describe(const struct session *session, uint64_t client_id,
     memset(entry, 0, sizeof *entry);
     entry->client_id = client_id;
     entry->upstream_id = session->upstream_id;
-    entry->upstream = session->link->upstream_index;
+    entry->upstream = session->link->upstream_number;
     int size = snprintf(entry->who, sizeof entry->who, "%s/%s:%s\\%s",
                         mechanism_name(identity->mechanism), authority_name(identity->authority),
                         identity->principal[0] ? "" : identity->domain,
@@ -70,7 +70,7 @@ bool worker_find_previous(struct session *session, uint64_t previous)
 /* Two file servers may give the same id. */
 static uint64_t durable_key(const struct session *session, uint64_t persistent_id)
 {
-    return persistent_id ^ (uint64_t)(session->link->upstream_index + 1) * 0x9e3779b97f4a7c15u;
+    return persistent_id ^ ((uint64_t)session->link->upstream_number + 1) * 0x9e3779b97f4a7c15u;
 }
 
 void worker_enter_durable(struct session *session, uint64_t persistent_id)

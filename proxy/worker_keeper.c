@@ -50,7 +50,7 @@ bool worker_accept(struct session *session, struct span token)
     struct keeper_accept message = {
         .attempt = session->attempt,
         .link = link->number,
-        .listener = link->listener_index,
+        .listener = generation_number(link->rules, link->listener_index),
         .client = {(const uint8_t *)link->client.address, strlen(link->client.address)},
         .token = token,
     };
@@ -65,8 +65,10 @@ bool worker_login(struct session *session)
     struct writer writer = writer_over(body, sizeof body);
     if (!begin(session, true))
         return false;
-    struct keeper_login message = {
-        .attempt = session->attempt, .link = link->number, .upstream = link->upstream_index};
+    struct keeper_login message = {.attempt = session->attempt,
+                                   .link = link->number,
+                                   .upstream =
+                                       generation_number(link->generation, link->upstream_index)};
     memcpy(message.handle, session->handle, sizeof message.handle);
     keeper_login_write(&writer, &message);
     bool sent = send_message(link->worker, KEEPER_LOGIN, &writer);

@@ -6,6 +6,7 @@
 
 #include "crypto/channel.h"
 #include "crypto/keeper_message.h"
+#include "proxy/generation.h"
 #include "proxy/limit_board.h"
 #include "proxy/link.h"
 #include "proxy/worker.h"
@@ -26,7 +27,11 @@ struct worker_peer {
 
 struct worker {
     const struct worker_settings *settings;
-    const struct config *config;
+    const struct config *config;    /* the newest generation's */
+    struct generation *generations; /* all that are in use, or about to be */
+    struct generation *generation;  /* the newest */
+    struct generation *previous;    /* the one before; NULL: none */
+    struct generation *candidate;   /* being prepared; NULL: none */
     struct event_base *base;
     struct channel *control;
     struct channel *keeper;
@@ -42,8 +47,7 @@ struct worker {
     struct table leases;   /* struct lease, of all links */
     struct table queries;  /* sessions that wait for the session directory */
     uint64_t next_query;
-    struct table sources;           /* connections by client address */
-    unsigned *upstream_connections; /* one count for each upstream of the configuration */
+    struct table sources; /* connections by client address */
     uint64_t events_lost;
     uint64_t lost[EVENT_KIND_COUNT]; /* of those, what the recorder has not been told */
     struct event *losses_timer;
@@ -109,7 +113,7 @@ void worker_tell_outcome(const struct link *link, const char *user, bool proven)
 
 /* The worker that owns the links of this ClientGuid to this upstream. */
 unsigned handover_owner(const struct worker *worker, const uint8_t guid[GUID_SIZE],
-                        unsigned upstream_index);
+                        uint32_t upstream_number);
 /* Hands the link's socket with its NEGOTIATE to another worker; false when that cannot be reached.
  */
 MUST_USE bool handover_send(struct link *link, unsigned owner, struct span negotiate);
@@ -121,8 +125,8 @@ enum { WORKER_HANDOVER = 80 };
 bool worker_listen(struct worker *worker);
 void worker_stop_listening(struct worker *worker);
 /* A link for a new connection, or NULL when a limit refuses it (with an event). */
-struct link *worker_admit(struct worker *worker, unsigned listener, int fd,
-                          const struct sockaddr *address, socklen_t size);
+struct link *worker_admit(struct worker *worker, struct generation *generation, unsigned listener,
+                          int fd, const struct sockaddr *address, socklen_t size);
 /* Counts a connection from a client's address: false when there are too many. */
 bool worker_source_enter(struct worker *worker, const char *address);
 void worker_source_leave(struct worker *worker, const char *address);

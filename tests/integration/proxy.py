@@ -148,11 +148,19 @@ class Proxy:
         prefix = self.host.prefix() if self.host else []
         with open(self._path("stderr"), "ab") as output:
             self.process = subprocess.Popen(
-                [*prefix, BINARY, "run", "--config", self.configuration],
+                [*prefix, BINARY, "run", "--config", self.configuration,
+                 "--control", self._path("control")],
                 stdin=subprocess.DEVNULL, stdout=output, stderr=output)
         wait_until(lambda: self.process.poll() is not None or
                    self.stderr().count("countersign: ready") > before, "countersign to be ready", 20)
         assert self.process.poll() is None, self.stderr()
+
+    def reload(self, *options):
+        """`countersign reload`: its exit status and what it says."""
+        run = subprocess.run([BINARY, "reload", "--control", self._path("control"), *options],
+                             stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=60,
+                             check=False)
+        return run.returncode, run.stdout + run.stderr
 
     def stop(self):
         """Asks it to end and asserts that it did so cleanly and left nobody behind."""

@@ -30,6 +30,7 @@ struct fixture {
     struct config_listener listener;
     struct config_upstream upstream;
     struct worker worker;
+    struct generation generation;
     unsigned upstream_connections;
     struct link link;
     struct session *session;
@@ -102,7 +103,10 @@ static inline int fixture_open(void **state)
     fixture->upstream.name = (char *)(uintptr_t) "upstream";
     worker->settings = &fixture->settings;
     worker->config = &fixture->config;
-    worker->upstream_connections = &fixture->upstream_connections;
+    fixture->generation = (struct generation){
+        .config = &fixture->config, .upstream_connections = &fixture->upstream_connections};
+    worker->generation = worker->generations = &fixture->generation;
+    link->generation = link->rules = &fixture->generation;
     worker->base = event_base_new();
     assert_non_null(worker->base);
     buffer_pool_init(&worker->buffers, 64 << 20);

@@ -39,6 +39,9 @@ struct seen {
     atomic_int starts;
     atomic_int greeted_by[CHILDREN];
     atomic_int reloads;
+    atomic_int prepared;
+    atomic_int aborts;
+    atomic_int unprepared; /* it cannot, it will say */
     atomic_int counters;
     atomic_int events[EVENT_KIND_COUNT];
     atomic_int stopped; /* its place in the order of stops */
@@ -122,6 +125,19 @@ static void note_event(struct actor *actor, struct span body)
     shared->child[actor->id].events[event.kind]++;
 }
 
+static bool prepare(struct actor *actor, const struct seen *seen, int fd)
+{
+    static const char problem[] = "not this one";
+    uint8_t buffer[64];
+    struct writer writer = writer_over(buffer, sizeof buffer);
+    struct control_prepared answer = {
+        .problem = {(const uint8_t *)problem, seen->unprepared ? sizeof problem - 1 : 0}};
+
+    close(fd);
+    control_prepared_write(&writer, &answer);
+    return channel_send(actor->control, CONTROL_PREPARED, writer_span(&writer), -1);
+}
+
 static bool on_control(void *context, uint16_t type, struct span body, int fd)
 {
     struct actor *actor = context;
@@ -131,6 +147,9 @@ static bool on_control(void *context, uint16_t type, struct span body, int fd)
     switch (type) {
     case CONTROL_PEER: return control_peer_read(body, &peer) && fd >= 0 && meet(actor, fd);
     case CONTROL_RELOAD: seen->reloads++; return true;
+    case CONTROL_PREPARE: seen->prepared++; return prepare(actor, seen, fd);
+    case CONTROL_LISTENER: close(fd); return true;
+    case CONTROL_ABORT: seen->aborts++; return true;
     case RECORDER_COUNTERS: seen->counters++; return true;
     case RECORDER_EVENT: note_event(actor, body); return true;
     case CONTROL_STOP:

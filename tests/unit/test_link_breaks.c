@@ -108,7 +108,7 @@ static void test_leases_of_one_key_at_two_upstreams(void **state)
     struct lease *first = lease_of_create(link, create, &failed);
     assert_non_null(first);
     assert_false(failed);
-    link->upstream_index = 1;
+    link->upstream_number = 1;
     assert_false(lease_known(link, lease_key));
     struct lease *second = lease_of_create(link, create, &failed);
     assert_false(failed);
@@ -118,7 +118,7 @@ static void test_leases_of_one_key_at_two_upstreams(void **state)
     assert_int_equal(second->references, 2);
     lease_release(first);
     assert_true(lease_known(link, lease_key));
-    link->upstream_index = 0;
+    link->upstream_number = 0;
     assert_false(lease_known(link, lease_key));
     lease_release(second);
     lease_release(second);

@@ -31,44 +31,43 @@ struct fixture {
     char directory[64];
     char log[96];
     char errors[96];
+    char configuration[96];
+    char control[96];
     uint16_t port;
     pid_t supervisor;
 };
 
-static char text_address[] = "127.0.0.1", text_front[] = "front", text_nas[] = "nas";
-static char text_server[] = "nas.example.com", text_host[] = "PROXY", text_empty[] = "";
-static char text_krb5_conf[] = "/nowhere/krb5.conf";
-static char text_keeper[] = "64911", text_recorder[] = "64912", text_worker[] = "64913";
-static enum config_login login_same = CONFIG_LOGIN_SAME;
+static const char configuration[] =
+    "listeners: [{name: front, address: 127.0.0.1, port: %u, upstream: nas}]\n"
+    "upstreams: [{name: nas, address: 127.0.0.1, port: 1, server_name: nas.example.com,"
+    " login: [same]}]\n"
+    "credentials: /nowhere/credentials\n"
+    "audit: {file: %s, syslog: false}\n"
+    "users: {worker: '64913', keeper: '64911', recorder: '64912'}\n"
+    "limits: {connections: %u}\n"
+    "workers: %d\n";
+
+static void write_configuration(const struct fixture *fixture, unsigned connections)
+{
+    FILE *file = fopen(fixture->configuration, "w");
+    assert_non_null(file);
+    fprintf(file, configuration, fixture->port, fixture->log, connections, (int)WORKERS);
+    assert_int_equal(fclose(file), 0);
+}
 
 static int run_supervisor(const struct fixture *fixture)
 {
-    struct config_listener listener = {
-        .name = text_front, .address = text_address, .port = fixture->port, .upstream = text_nas};
-    struct config_upstream upstream = {.name = text_nas,
-                                       .address = text_address,
-                                       .port = 1,
-                                       .server_name = text_server,
-                                       .login = &login_same,
-                                       .login_count = 1};
-    struct config config = {
-        .listeners = &listener,
-        .listeners_count = 1,
-        .upstreams = &upstream,
-        .upstreams_count = 1,
-        .credentials = text_empty,
-        .kerberos = {.config = text_krb5_conf},
-        .audit = {.file = (char *)fixture->log},
-        .users = {.worker = text_worker, .keeper = text_keeper, .recorder = text_recorder},
-        .limits = {.connections = 16},
-        .workers = WORKERS,
-        .netbios_name = text_host,
-        .netbios_domain = text_host,
-        .dns_name = text_host,
-        .dns_domain = text_empty,
-    };
     struct upstream_address address = {.size = 0};
-    return supervisor_run(&config, &address);
+    struct config_error error;
+    struct config *config = config_read(fixture->configuration, &error);
+
+    if (config == NULL) {
+        fprintf(stderr, "%s\n", error.text);
+        return EXIT_FAILURE;
+    }
+    int status = supervisor_run(config, &address, fixture->configuration, fixture->control);
+    config_free(config);
+    return status;
 }
 
 static uint16_t free_port(void)
@@ -85,6 +84,7 @@ static uint16_t free_port(void)
 
 static void start(struct fixture *fixture)
 {
+    write_configuration(fixture, 16);
     fixture->supervisor = fork();
     assert_true(fixture->supervisor >= 0);
     if (fixture->supervisor == 0) {
@@ -178,6 +178,9 @@ static int set_up(void **state)
         return -1;
     }
     snprintf(fixture->log, sizeof fixture->log, "%s/audit.json", fixture->directory);
+    snprintf(fixture->configuration, sizeof fixture->configuration, "%s/proxy.yaml",
+             fixture->directory);
+    snprintf(fixture->control, sizeof fixture->control, "%s/control", fixture->directory);
     snprintf(fixture->errors, sizeof fixture->errors, "%s/errors", fixture->directory);
     fixture->port = free_port();
     *state = fixture;
@@ -193,6 +196,8 @@ static int tear_down(void **state)
         waitpid(fixture->supervisor, NULL, 0);
     }
     unlink(fixture->log);
+    unlink(fixture->configuration);
+    unlink(fixture->control);
     unlink(fixture->errors);
     rmdir(fixture->directory);
     free(fixture);
@@ -361,7 +366,43 @@ static void test_passes_signals_on(void **state)
     await(&shared->child[RECORDER].reloads, 1);
     assert_int_equal(kill(fixture->supervisor, SIGUSR1), 0);
     await(&shared->child[RECORDER].counters, 1);
-    assert_int_equal(shared->child[WORKER_0].reloads, 0);
+    await(&shared->child[WORKER_0].reloads, 1);
+    stop(fixture);
+}
+
+/* The log is opened again all the same, and nobody else hears of it. */
+static void test_refuses_what_takes_a_restart(void **state)
+{
+    struct fixture *fixture = *state;
+
+    start(fixture);
+    await_text(fixture, "countersign: ready\n");
+    write_configuration(fixture, 17);
+    assert_int_equal(kill(fixture->supervisor, SIGHUP), 0);
+    await_text(fixture, "`limits.connections` has changed, which takes a restart");
+    await(&shared->child[RECORDER].reloads, 1);
+    await(&shared->child[RECORDER].events[EVENT_RELOAD_REFUSED], 1);
+    assert_int_equal(shared->child[KEEPER].prepared, 0);
+    stop(fixture);
+}
+
+/* One that cannot: all forget it, and the next attempt works. */
+static void test_all_or_nothing(void **state)
+{
+    struct fixture *fixture = *state;
+
+    start(fixture);
+    await_text(fixture, "countersign: ready\n");
+    shared->child[WORKER_0].unprepared = 1;
+    assert_int_equal(kill(fixture->supervisor, SIGHUP), 0);
+    await_text(fixture, "everything stays as it was: not this one");
+    await(&shared->child[KEEPER].aborts, 1);
+    await(&shared->child[WORKER_0].aborts, 1);
+    assert_int_equal(shared->child[KEEPER].reloads, 0);
+    shared->child[WORKER_0].unprepared = 0;
+    assert_int_equal(kill(fixture->supervisor, SIGHUP), 0);
+    await(&shared->child[KEEPER].reloads, 1);
+    await(&shared->child[WORKER_0].reloads, 1);
     stop(fixture);
 }
 
@@ -460,6 +501,8 @@ int main(void)
         TEST(test_restarts_the_recorder_and_tells_it),
         TEST(test_waits_longer_each_time),
         TEST(test_passes_signals_on),
+        TEST(test_refuses_what_takes_a_restart),
+        TEST(test_all_or_nothing),
         TEST(test_says_why_it_does_not_start),
         TEST(test_gives_up_on_a_child_that_is_never_ready),
         TEST(test_kills_a_child_that_does_not_stop),

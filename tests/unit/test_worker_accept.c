@@ -30,6 +30,8 @@ struct front {
     struct config config;
     struct config_listener listener;
     struct config_upstream upstream;
+    struct generation generation;
+    struct upstream_address address;
     unsigned upstream_connections;
     int listen_fd;
     struct rlimit files; /* as they were */
@@ -55,10 +57,15 @@ static int front_open(void **state)
     assert_int_equal(listen(front->listen_fd, LIMIT), 0);
     front->settings = (struct worker_settings){
         .config = &front->config, .count = 1, .listen_fds = &front->listen_fd};
+    front->generation = (struct generation){.config = &front->config,
+                                            .upstreams = &front->address,
+                                            .upstream_connections = &front->upstream_connections,
+                                            .listen_fds = &front->listen_fd};
     front->worker = (struct worker){.settings = &front->settings,
                                     .config = &front->config,
                                     .base = event_base_new(),
-                                    .upstream_connections = &front->upstream_connections};
+                                    .generation = &front->generation,
+                                    .generations = &front->generation};
     assert_non_null(front->worker.base);
     table_init(&front->worker.sources);
     table_init(&front->worker.attempts);

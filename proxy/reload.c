@@ -1,0 +1,351 @@
+#include "proxy/reload.h"
+
+#include <errno.h>
+#include <event2/event.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <systemd/sd-daemon.h>
+#include <unistd.h>
+
+#include "crypto/keeper_message.h"
+#include "proxy/report.h"
+#include "proxy/resolve.h"
+
+/* The generation's number shares 32 bits with an index. */
+enum { GENERATION_MAX = (1 << (31 - KEEPER_INDEX_BITS)) - 1, ADDRESSES_MAX = 16 * 1024 };
+
+struct reload {
+    struct child_plan *plan;
+    struct child *children;
+    unsigned children_count;
+    const char *path;
+    struct event *deadline;
+    bool running;
+    bool apply;
+    struct child_plan wanted;
+    uint32_t oldest; /* generation that any worker uses */
+    reload_done *done;
+    void *asker; /* NULL: gone */
+};
+
+static bool takes_part(const struct child *child)
+{
+    return child->role != PEER_RECORDER;
+}
+
+/* ---- the end ---- */
+
+static void finish(struct reload *reload, bool done, const char *text)
+{
+    void *asker = reload->asker;
+
+    reload->running = false;
+    reload->asker = NULL;
+    event_del(reload->deadline);
+    report_reload(done, text, &reload->children[0]);
+    (void)sd_notify(0, "READY=1");
+    if (asker != NULL) {
+        reload->done(asker, done, text);
+    }
+}
+
+static void refuse(struct reload *reload, const char *problem)
+{
+    char text[sizeof(struct child_plan_error) + 64];
+
+    snprintf(text, sizeof text, "not reloaded, everything stays as it was: %s", problem);
+    finish(reload, false, text);
+}
+
+/* After CONTROL_PREPARE. */
+static void give_up(struct reload *reload, const char *problem)
+{
+    for (unsigned i = 0; i < reload->children_count; i++) {
+        struct child *child = &reload->children[i];
+        if (takes_part(child) && child->pid != 0) {
+            /* One that cannot be told ends, and is started again as the others are. */
+            (void)child_tell(child, CONTROL_ABORT);
+        }
+    }
+    child_plan_drop(&reload->wanted);
+    refuse(reload, problem);
+}
+
+static void commit(struct reload *reload)
+{
+    uint8_t buffer[16];
+    struct writer writer = writer_over(buffer, sizeof buffer);
+    struct control_reload message = {.oldest = reload->oldest, .apply = reload->apply};
+
+    control_reload_write(&writer, &message);
+    child_plan_switch(reload->plan, &reload->wanted);
+    for (unsigned i = 0; writer_done(&writer) && i < reload->children_count; i++) {
+        struct child *child = &reload->children[i];
+        if (takes_part(child) &&
+            (child->control == NULL ||
+             !channel_send(child->control, CONTROL_RELOAD, writer_span(&writer), -1))) {
+            /* It is ending: the one in its place starts with the new plan. */
+            fprintf(stderr, "countersign: a child cannot be told of the reload\n");
+        }
+    }
+    report_listeners(reload->plan->config, &reload->children[0]);
+    finish(reload, true,
+           reload->apply ? "reloaded, and applied to the sessions that are up" : "reloaded");
+}
+
+/* ---- the answers ---- */
+
+static bool all_prepared(const struct reload *reload)
+{
+    for (unsigned i = 0; i < reload->children_count; i++) {
+        if (takes_part(&reload->children[i]) && reload->children[i].preparing != 0) {
+            return false;
+        }
+    }
+    return true;
+}
+
+bool reload_answer(struct reload *reload, struct child *child, struct span body)
+{
+    struct control_prepared answer;
+    char problem[1024];
+
+    if (child->preparing == 0 || !control_prepared_read(body, &answer)) {
+        return false;
+    }
+    child->preparing--;
+    if (!reload->running || child->preparing != 0) {
+        return true;
+    }
+    if (answer.problem.size != 0) {
+        snprintf(problem, sizeof problem, "%.*s", (int)answer.problem.size,
+                 (const char *)answer.problem.at);
+        give_up(reload, problem);
+        return true;
+    }
+    if (child->role == PEER_WORKER && answer.oldest < reload->oldest) {
+        reload->oldest = answer.oldest;
+    }
+    if (all_prepared(reload)) {
+        commit(reload);
+    }
+    return true;
+}
+
+void reload_child_ended(struct reload *reload)
+{
+    if (reload->running) {
+        give_up(reload, "a process ended meanwhile; try again");
+    }
+}
+
+static void on_deadline(evutil_socket_t fd, short what, void *context)
+{
+    (void)fd;
+    (void)what;
+    give_up(context, "a process did not answer in time");
+}
+
+/* ---- the beginning ---- */
+
+static int make_memory(const char *text, size_t size)
+{
+    int fd = memfd_create("countersign-configuration", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+
+    for (size_t done = 0; fd >= 0 && done < size;) {
+        ssize_t written = write(fd, &text[done], size - done);
+        if (written <= 0) {
+            close(fd);
+            return -1;
+        }
+        done += (size_t)written;
+    }
+    if (fd >= 0 &&
+        fcntl(fd, F_ADD_SEALS, F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE) != 0) {
+        close(fd);
+        return -1;
+    }
+    return fd;
+}
+
+static bool send_sockets(const struct reload *reload, struct child *child)
+{
+    const int *fds = listen_sockets_of(&reload->wanted.sockets, child->index);
+    struct span empty = {NULL, 0};
+
+    for (unsigned i = 0; i < reload->wanted.config->listeners_count; i++) {
+        if (!channel_send(child->control, CONTROL_LISTENER, empty, fds[i])) {
+            return false;
+        }
+    }
+    return true;
+}
+
+static bool prepare_child(const struct reload *reload, struct child *child, int text)
+{
+    static uint8_t buffer[ADDRESSES_MAX];
+    struct writer writer = writer_over(buffer, sizeof buffer);
+    bool worker = child->role == PEER_WORKER;
+
+    write_le32(&writer, reload->wanted.generation);
+    for (unsigned i = 0; worker && i < reload->wanted.config->upstreams_count; i++) {
+        const struct upstream_address *address = &reload->wanted.upstreams[i];
+        write_u8(&writer, (uint8_t)address->size);
+        write_bytes(&writer, &address->address, address->size);
+    }
+    if (child->control == NULL || !writer_done(&writer) ||
+        !channel_send(child->control, CONTROL_PREPARE, writer_span(&writer), text)) {
+        return false;
+    }
+    child->preparing++;
+    return !worker || send_sockets(reload, child);
+}
+
+static void prepare(struct reload *reload, const char *text, size_t size)
+{
+    const struct timeval delay = {RELOAD_MS / 1000, 0};
+    int fd = make_memory(text, size);
+    bool sent = fd >= 0 && evtimer_add(reload->deadline, &delay) == 0;
+
+    for (unsigned i = 0; sent && i < reload->children_count; i++) {
+        if (takes_part(&reload->children[i])) {
+            sent = prepare_child(reload, &reload->children[i], fd);
+        }
+    }
+    if (fd >= 0) {
+        close(fd);
+    }
+    if (!sent) {
+        give_up(reload, "a process cannot be told; try again");
+    }
+}
+
+/* Fills `wanted`; false with the reason. */
+static bool plan(struct reload *reload, const char *text, size_t size,
+                 struct child_plan_error *problem)
+{
+    struct config_error error;
+    struct config *config = config_parse(text, size, &error);
+
+    if (config == NULL) {
+        snprintf(problem->text, sizeof problem->text, "%s:%u: %s", reload->path, error.line,
+                 error.text);
+        return false;
+    }
+    const char *fixed = config_needs_restart(reload->plan->config, config);
+    if (fixed != NULL) {
+        snprintf(problem->text, sizeof problem->text, "%s: `%s` has changed, which takes a restart",
+                 reload->path, fixed);
+        config_free(config);
+        return false;
+    }
+    struct upstream_address *upstreams =
+        resolve_upstreams(config, problem->text, sizeof problem->text);
+    if (upstreams == NULL) {
+        config_free(config);
+        return false;
+    }
+    return child_plan_change(reload->plan, config, upstreams, &reload->wanted, problem);
+}
+
+static bool all_run(const struct reload *reload)
+{
+    for (unsigned i = 0; i < reload->children_count; i++) {
+        if (!reload->children[i].ready) {
+            return false;
+        }
+    }
+    return true;
+}
+
+static void begin(struct reload *reload)
+{
+    struct child_plan_error problem;
+    struct config_error error;
+    size_t size;
+
+    if (!all_run(reload)) {
+        refuse(reload, "a process is being started; try again");
+        return;
+    }
+    if (reload->plan->generation >= GENERATION_MAX) {
+        refuse(reload, "it has been reloaded too often; restart it");
+        return;
+    }
+    char *text = config_text(reload->path, &size, &error);
+    if (text == NULL) {
+        snprintf(problem.text, sizeof problem.text, "%s: %s", reload->path, error.text);
+        refuse(reload, problem.text);
+        return;
+    }
+    if (plan(reload, text, size, &problem)) {
+        prepare(reload, text, size);
+    } else {
+        refuse(reload, problem.text);
+    }
+    free(text);
+}
+
+void reload_begin(struct reload *reload, bool apply, reload_done *done, void *context)
+{
+    if (reload->running) {
+        static const char text[] = "not reloaded: another reload is under way; try again";
+        report_reload(false, text, &reload->children[0]);
+        if (done != NULL) {
+            done(context, false, text);
+        }
+        return;
+    }
+    (void)sd_notify(0, "RELOADING=1");
+    if (!child_tell(&reload->children[0], CONTROL_RELOAD)) {
+        fprintf(stderr, "countersign: the recorder is being started; it opens its log anyway\n");
+    }
+    reload->running = true;
+    reload->apply = apply;
+    reload->done = done;
+    reload->asker = context;
+    reload->oldest = reload->plan->generation;
+    begin(reload);
+}
+
+void reload_forget_asker(struct reload *reload, const void *context)
+{
+    if (reload->asker == context) {
+        reload->asker = NULL;
+    }
+}
+
+struct reload *reload_new(struct event_base *base, const char *path, struct child_plan *plan_now,
+                          struct child *children, unsigned children_count)
+{
+    struct reload *reload = calloc(1, sizeof *reload);
+
+    if (reload == NULL) {
+        return NULL;
+    }
+    *reload = (struct reload){.plan = plan_now,
+                              .children = children,
+                              .children_count = children_count,
+                              .path = path,
+                              .deadline = evtimer_new(base, on_deadline, reload)};
+    if (reload->deadline == NULL) {
+        free(reload);
+        return NULL;
+    }
+    return reload;
+}
+
+void reload_free(struct reload *reload)
+{
+    if (reload == NULL) {
+        return;
+    }
+    if (reload->running) {
+        child_plan_drop(&reload->wanted);
+    }
+    event_free(reload->deadline);
+    free(reload);
+}

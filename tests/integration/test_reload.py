@@ -1,0 +1,266 @@
+"""A reload: everything is read, and either all of it is used or nothing; connections go on."""
+
+import os
+import signal
+import threading
+
+import pytest
+
+import smb2
+from harness import wait_until
+from nas import Nas
+from proxy import listener
+from rawclient import Failed, RawClient
+from rig import Rig
+
+
+@pytest.fixture(scope="module")
+def nas():
+    with Nas() as server:
+        yield server
+
+
+@pytest.fixture
+def rig(nas):
+    with Rig(nas, workers=2) as arrangement:
+        yield arrangement
+
+
+def rules(rig, *listed):
+    """Writes a configuration with these rules, whatever else it says."""
+    rig.proxy.extra["rules"] = list(listed)
+    rig.proxy.write_configuration()
+
+
+def reloads(rig, *options):
+    status, said = rig.proxy.reload(*options)
+    assert status == 0, said
+    return said
+
+
+def refused(rig, *words):
+    status, said = rig.proxy.reload()
+    assert status == 1 and "everything stays as it was" in said, said
+    for word in words:
+        assert word in said, said
+    assert rig.proxy.wait_event("reload_refused")["text"] in said
+    return said
+
+
+def works(session, name="f"):
+    """Writes and reads on a session that is up."""
+    file = session.create(name)
+    session.write(file, b"through a reload")
+    assert session.read(file, 16) == b"through a reload"
+    session.close(file)
+
+
+def logs_in(address, user="alice"):
+    with RawClient(*address) as client:
+        client.negotiate()
+        try:
+            client.login(user)
+        except Failed as failed:
+            assert failed.status == smb2.ACCESS_DENIED, failed
+            return False
+    return True
+
+
+NOT_ALICE = {"name": "not-alice", "who": ["alice"], "then": "refuse"}
+
+
+def test_rule_for_new_sessions_only(rig):
+    """The session that is up keeps its verdict, on a connection that nobody broke."""
+    client, session = rig.established()
+    with client:
+        rules(rig, NOT_ALICE)
+        assert "reloaded" in reloads(rig)
+        rig.proxy.wait_event("reloaded")
+        works(session)
+        session.tree_connect("priv")
+        assert not logs_in(rig.direct) and logs_in(rig.direct, "bob")
+        # A new session on the old connection lives by the rules of its connection.
+        client.login("alice")
+        works(session)
+    assert not rig.proxy.seen("session_rejudged")
+
+
+def test_rule_applied(rig):
+    """--apply ends what the new rules refuse, by a signed answer, and nothing else."""
+    alice, session = rig.established()
+    bob, bobs = rig.established("bob")
+    with alice, bob:
+        rules(rig, NOT_ALICE)
+        reloads(rig, "--apply")
+        ended = rig.proxy.wait_event("session_rejudged")
+        assert (ended["user"], ended["reason"], ended["verdict"]) == ("alice", "login", "refused")
+        assert rig.proxy.wait_event("rule_refused", user="alice")["rule"] == "not-alice"
+        with pytest.raises(Failed) as failed:
+            session.create("f")
+        assert failed.value.status == smb2.USER_SESSION_DELETED
+        works(bobs, "g")
+        # And what comes later on the connection that stays is judged by them too.
+        with pytest.raises(Failed) as failed:
+            bob.login("alice")
+        assert failed.value.status == smb2.ACCESS_DENIED
+        assert len(rig.proxy.seen("session_rejudged")) == 1
+
+
+def test_share_applied(rig):
+    """A share that the session is connected to counts, and one that it is not does not."""
+    alice, session = rig.established(share="priv")
+    bob, bobs = rig.established("bob", share="data")
+    with alice, bob:
+        rules(rig, {"name": "no-priv", "to": {"share": ["priv"]}, "then": "refuse"})
+        reloads(rig, "--apply")
+        assert rig.proxy.wait_event("session_rejudged")["reason"] == "share"
+        with pytest.raises(Failed) as failed:
+            session.create("f")
+        assert failed.value.status == smb2.USER_SESSION_DELETED
+        works(bobs, "g")
+        with pytest.raises(Failed):
+            bobs.tree_connect("priv")
+
+
+def test_unknown_group_applied(rig):
+    """Of a group that no rule named before, nobody knows whether the user is in it."""
+    client, session = rig.established()
+    with client:
+        rules(rig, {"name": "staff", "who": ["@staff"], "then": "refuse"})
+        reloads(rig, "--apply")
+        assert rig.proxy.wait_event("session_rejudged")["reason"] == "group_not_known"
+    rig.established()[0].__exit__()
+
+
+def test_broken_file_changes_nothing(rig):
+    client, session = rig.established()
+    with client:
+        rules(rig, {**NOT_ALICE, "then": "never"})
+        text = open(rig.proxy.configuration, encoding="utf-8").read()
+        line = 1 + text[:text.index("rules:")].count("\n")
+        refused(rig, f"{rig.proxy.configuration}:{line}: rules[0].then")
+        works(session)
+        assert logs_in(rig.direct)
+    # SIGHUP says the same in the log.
+    rig.proxy.mark()
+    rig.proxy.process.send_signal(signal.SIGHUP)
+    assert "rules[0].then" in rig.proxy.wait_event("reload_refused")["text"]
+
+
+def test_broken_credentials_change_nothing(rig):
+    """The rules are good, the credentials are not: neither is used."""
+    path = rig.proxy.credentials.path
+    good = open(path, encoding="utf-8").read()
+    with open(path, "a", encoding="utf-8") as file:
+        file.write("nonsense\n")
+    rules(rig, NOT_ALICE)
+    refused(rig, f"{path}:{good.count(chr(10)) + 1}:")
+    assert logs_in(rig.direct)
+    with open(path, "w", encoding="utf-8") as file:
+        file.write(good)
+    reloads(rig)
+    assert not logs_in(rig.direct)
+
+
+def test_what_takes_a_restart_is_refused(rig):
+    rig.proxy.workers = 3
+    rules(rig, NOT_ALICE)
+    refused(rig, "`workers` has changed, which takes a restart")
+    assert logs_in(rig.direct)
+
+
+def test_user_is_added(rig):
+    assert rig.proxy.reload()[0] == 0
+    rig.proxy.credentials.add("bob", "Another.Pw9")
+    reloads(rig)
+    with RawClient(*rig.direct) as client:
+        client.negotiate()
+        with pytest.raises(Failed):
+            client.login("bob")
+    rig.proxy.wait_event("login_refused", user="bob")
+
+
+def test_listener_comes_and_goes(rig):
+    """A new one serves, one that is gone refuses; who came through it goes on."""
+    extra = listener("third", "direct")
+    rig.proxy.listeners.insert(0, extra)
+    rig.proxy.write_configuration()
+    reloads(rig)
+    third = (extra["address"], extra["port"])
+    with RawClient(*third) as client:
+        client.negotiate()
+        session = client.login("alice")
+        session.tree_connect("data")
+        rig.proxy.listeners.remove(extra)
+        rig.proxy.write_configuration()
+        reloads(rig)
+        with pytest.raises(OSError):
+            RawClient(*third).__enter__()
+        works(session)
+        assert logs_in(rig.direct)
+        reloads(rig, "--apply")
+        assert rig.proxy.wait_event("session_rejudged")["reason"] == "listener"
+        assert client.ends()
+
+
+def test_listener_that_cannot_listen(rig):
+    """Its port is taken: nothing changes."""
+    rig.proxy.listeners.append({**listener("third", "direct"), "port": rig.upstream_relay.port,
+                                "address": rig.upstream_relay.address})
+    rules(rig, NOT_ALICE)
+    refused(rig, "listener third: cannot listen on")
+    assert logs_in(rig.direct)
+
+
+def test_processes_started_later_use_it(rig):
+    """A worker and a keeper that are started again have the new configuration."""
+    rig.proxy.may_die = True
+    rules(rig, NOT_ALICE)
+    reloads(rig)
+    for role in ("worker", "keeper"):
+        for pid in rig.proxy.children(role):
+            os.kill(pid, signal.SIGKILL)
+
+        def answers():
+            try:
+                return logs_in(rig.direct, "bob")
+            except (AssertionError, OSError, EOFError):
+                return False
+        wait_until(answers, f"the {role}s to be back", 20, 0.2)
+        wait_until(lambda: not logs_in(rig.direct), "alice to be refused", 10, 0.2)
+    rules(rig)
+    reloads(rig)
+    assert logs_in(rig.direct)
+
+
+def test_while_fifty_work(rig):
+    """Nobody notices ten reloads, some of which are refused."""
+    failures, done, stop = [], [], threading.Event()
+
+    def work(number):
+        try:
+            with RawClient(*rig.direct) as client:
+                client.negotiate()
+                session = client.login("bob" if number % 2 else "alice")
+                session.tree_connect("data")
+                while not stop.is_set():
+                    works(session, f"reload-{number}")
+                    done.append(number)
+        except Exception as failure:  # every kind of it is a failure of the test
+            failures.append(failure)
+
+    threads = [threading.Thread(target=work, args=(number,)) for number in range(50)]
+    for thread in threads:
+        thread.start()
+    try:
+        wait_until(lambda: failures or len(set(done)) == 50, "fifty to work", 60)
+        for number in range(10):
+            rules(rig, *([{**NOT_ALICE, "then": "never"}] if number % 3 == 2 else [NOT_ALICE]))
+            assert rig.proxy.reload()[0] == (1 if number % 3 == 2 else 0)
+        before = len(done)
+        wait_until(lambda: failures or len(set(done[before:])) == 50, "fifty to go on", 60)
+    finally:
+        stop.set()
+        for thread in threads:
+            thread.join(30)
+    assert not failures, failures[:3]
