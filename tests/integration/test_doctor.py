@@ -7,9 +7,9 @@ import os
 
 import pytest
 
-from harness import free_port, new_address
+from harness import free_port, new_address, run
 from mitkdc import Realm
-from proxy import UIDS, command
+from proxy import BINARY, UIDS
 
 SERVICE = "cifs/files.mit.test"
 
@@ -67,10 +67,11 @@ class Arrangement:
         with open(path, "w", encoding="ascii") as file:
             for key, value in {**self.options, **changes}.items():
                 file.write(f"{key}: {json.dumps(value)}\n")
-        environment = self.realm.environment()
-        if preload:
-            environment.update(preload)
-        done = command("doctor", "--config", path, *arguments, env=environment, seconds=60)
+        # The realm's hosts file in the place of this host's: AddressSanitizer takes no nss_wrapper.
+        script = 'mount --bind "$1" /etc/hosts && shift && exec "$@"'
+        done = run(["unshare", "--mount", "--propagation", "private", "sh", "-c", script, "sh",
+                    self.realm.path("hosts"), BINARY, "doctor", "--config", path, *arguments], 60,
+                   env=dict(os.environ, **(preload or {})))
         assert not done.stderr, done.stderr
         return done.returncode, done.stdout
 
@@ -188,7 +189,7 @@ def test_clock_is_wrong(arrangement):
     """This host is an hour ahead of the KDC."""
     library = "/usr/$LIB/faketime/libfaketime.so.1"
     arrangement.finds("clock", "chrony", preload={
-        "LD_PRELOAD": f"{library}:libnss_wrapper.so", "FAKETIME": "+3600s",
-        "FAKETIME_DONT_FAKE_MONOTONIC": "1", "ASAN_OPTIONS": "verify_asan_link_order=0"})
+        "LD_PRELOAD": library, "FAKETIME": "+3600s", "FAKETIME_DONT_FAKE_MONOTONIC": "1",
+        "ASAN_OPTIONS": "verify_asan_link_order=0"})
 
 

@@ -13,11 +13,12 @@ import pytest
 
 import bodies
 import ntlm
+import rawclient
 import smb2
 import spnego
 from harness import wait_until
 from proxy import Proxy, listener, upstream
-from rawclient import ALL_DIALECTS, BadResponse, Disconnected, Failed, RawClient
+from rawclient import ALL_DIALECTS, BadResponse, Disconnected, Failed, NtlmLogin, RawClient
 from script import EVERY, Stage
 from smbcrypto import sign
 from stubserver import StubServer
@@ -89,13 +90,19 @@ def test_before_the_login(rig, bystander, seed):
 
 
 @SEEDS
-def test_in_the_middle_of_a_login(rig, bystander, seed):
+def test_in_the_middle_of_a_login(rig, bystander, seed, monkeypatch):
     """The AUTHENTICATE and its SPNEGO wrapping, spoiled."""
     chance = random.Random(seed)
-    original = RawClient._next_token
+
+    class Spoiled(NtlmLogin):
+        """What comes after the first token is not what it should be."""
+
+        def next(self, answer):
+            return spoiled(chance, super().next(answer))
+
+    monkeypatch.setattr(rawclient, "NtlmLogin", Spoiled)
     for _ in range(40):
         with rig.raw(timeout=5) as client:
-            client._next_token = lambda *rest: spoiled(chance, original(*rest))
             try:
                 client.negotiate()
                 client.login(raw=chance.random() < 0.5)
