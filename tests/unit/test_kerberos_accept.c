@@ -365,6 +365,23 @@ static void with_a_pac(void **state)
     expect_refusal(verdict_by(&policy, &wish, &peer, &identity), REFUSAL_KERBEROS);
 }
 
+/* Where it is required, no ticket without one gets in, nor one whose PAC tells no groups. */
+static void without_a_pac(void **state)
+{
+    (void)state;
+    struct accept_policy policy = kerberos_policy();
+    static const struct bare_peer peer = {.mutual = true};
+    static struct identity identity;
+    uint8_t bytes[2048];
+    struct ticket_wish wish = {.pac_logon = {.data = (char *)bytes}};
+    policy.pac_required = true;
+    expect_refusal(verdict_by(&policy, &wish, &peer, &identity), REFUSAL_PAC_MISSING);
+    wish.pac_logon.length = (unsigned)pac_build(PAC_OF_ALICE, bytes, sizeof bytes);
+    expect_refusal(verdict_by(&policy, &wish, &peer, &identity), REFUSAL_NONE);
+    wish.pac_bare = true;
+    expect_refusal(verdict_by(&policy, &wish, &peer, &identity), REFUSAL_PAC_MISSING);
+}
+
 /* Groups that the configuration names by SID, found in the PAC; no winbind is asked. */
 static void groups_of_the_pac(void **state)
 {
@@ -472,6 +489,7 @@ int main(void)
         cmocka_unit_test_setup(anonymous, kerberos_fresh),
         cmocka_unit_test_setup(odd_clients, kerberos_fresh),
         cmocka_unit_test_setup(with_a_pac, kerberos_fresh),
+        cmocka_unit_test_setup(without_a_pac, kerberos_fresh),
         cmocka_unit_test_setup(groups_of_the_pac, kerberos_fresh),
         cmocka_unit_test_setup(other_mechanisms, kerberos_fresh),
         cmocka_unit_test_setup(broken_tokens, kerberos_fresh),
