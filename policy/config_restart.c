@@ -49,11 +49,12 @@ const char *config_needs_restart(const struct config *running, const struct conf
         bool stays;
     } options[] = {
         {"workers", running->workers == wanted->workers},
+        /* Before `users`: it changes what is the default there. */
+        {"winbind", running->winbind == wanted->winbind},
         {"users", same_users(&running->users, &wanted->users)},
         {"audit", same_audit(&running->audit, &wanted->audit)},
         {"authentication", same_authentication(&running->authentication, &wanted->authentication)},
         {"state", same(running->state, wanted->state)},
-        {"winbind", running->winbind == wanted->winbind},
         {"kerberos.config", same(running->kerberos.config, wanted->kerberos.config)},
         {"limits.connections", running->limits.connections == wanted->limits.connections},
         {"limits.memory", running->limits.memory == wanted->limits.memory},

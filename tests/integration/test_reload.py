@@ -9,7 +9,7 @@ import pytest
 import smb2
 from harness import wait_until
 from nas import Nas
-from proxy import listener
+from proxy import UIDS, command, listener
 from rawclient import Failed, RawClient
 from rig import Rig
 
@@ -120,6 +120,29 @@ def test_share_applied(rig):
         works(bobs, "g")
         with pytest.raises(Failed):
             bobs.tree_connect("priv")
+
+
+def test_known_groups_applied(nas):
+    """Groups have other numbers in the new rules, and mean the same people."""
+    def rule(group, then):
+        return {"name": group, "who": [f"@{group}"], "then": then}
+
+    with Rig(nas, extra={"rules": [rule("guests", "audit"), rule("staff", "audit")]}) as rig:
+        path = rig.proxy.credentials.path
+        for group, user in (("staff", "alice"), ("guests", "bob")):
+            assert command("group", "add", "--file", path, group, user).returncode == 0
+        os.chown(path, UIDS["keeper"], UIDS["keeper"])
+        reloads(rig)
+        alice, session = rig.established()
+        bob, bobs = rig.established("bob")
+        with alice, bob:
+            rules(rig, rule("staff", "refuse"), rule("guests", "audit"))
+            reloads(rig, "--apply")
+            assert rig.proxy.wait_event("session_rejudged")["user"] == "alice"
+            with pytest.raises(Failed):
+                session.create("f")
+            works(bobs, "g")
+            assert len(rig.proxy.seen("session_rejudged")) == 1
 
 
 def test_unknown_group_applied(rig):

@@ -42,6 +42,7 @@ static const char configuration[] =
     "upstreams: [{name: nas, address: 127.0.0.1, port: 1, server_name: nas.example.com,"
     " login: [same]}]\n"
     "credentials: /nowhere/credentials\n"
+    "kerberos: {config: /nowhere/krb5.conf}\n"
     "audit: {file: %s, syslog: false}\n"
     "users: {worker: '64913', keeper: '64911', recorder: '64912'}\n"
     "limits: {connections: %u}\n"
