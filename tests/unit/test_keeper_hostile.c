@@ -258,6 +258,12 @@ static void unknown_listener(struct harness *harness, struct played *worker)
     send_accept(worker, 3, 7, 2, junk);
 }
 
+static void listener_of_no_generation(struct harness *harness, struct played *worker)
+{
+    (void)harness;
+    send_accept(worker, 3, 7, 1u << KEEPER_INDEX_BITS, junk);
+}
+
 static void unknown_upstream(struct harness *harness, struct played *worker)
 {
     uint8_t handle[KEEPER_HANDLE_SIZE];
@@ -344,6 +350,7 @@ static const struct offence offences[] = {
     {"the keeper's own message", keepers_own_message},
     {"a descriptor", descriptor},
     {"unknown listener", unknown_listener},
+    {"listener of no generation", listener_of_no_generation},
     {"unknown upstream", unknown_upstream},
     {"ACCEPT with another link", other_link},
     {"ACCEPT with another listener", other_listener},
