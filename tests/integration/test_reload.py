@@ -10,7 +10,7 @@ import smb2
 from harness import wait_until
 from nas import Nas
 from proxy import UIDS, command, listener
-from rawclient import Failed, RawClient
+from rawclient import Disconnected, Failed, RawClient
 from rig import Rig
 
 
@@ -247,7 +247,7 @@ def test_processes_started_later_use_it(rig):
         def answers():
             try:
                 return logs_in(rig.direct, "bob")
-            except (AssertionError, OSError, EOFError):
+            except (AssertionError, OSError, EOFError, Failed, Disconnected):
                 return False
         wait_until(answers, f"the {role}s to be back", 20, 0.2)
         wait_until(lambda: not logs_in(rig.direct), "alice to be refused", 10, 0.2)
