@@ -1,6 +1,7 @@
 #include "proxy/command.h"
 
 #include "proxy/body.h"
+#include "proxy/charge.h"
 #include "proxy/dialect.h"
 #include "proxy/durable.h"
 
@@ -161,38 +162,16 @@ struct verdict command_decide(struct link *link, struct session *session,
     const struct command_row *row = &rows[command];
     if (!has_shape(row, message))
         return command == SMB2_CANCEL ? answered : refuse(STATUS_INVALID_PARAMETER);
+    if (!charge_pays(link, message))
+        return refuse(STATUS_INVALID_PARAMETER);
     /* Without DFS towards the file server a DFS path means nothing there. */
     if (message->header.flags & SMB2_FLAGS_DFS_OPERATIONS)
         return refuse_bypass(link, session, "dfs_path", STATUS_FS_DRIVER_REQUIRED);
     return row->decide ? row->decide(link, session, message) : forward;
 }
 
-static bool multi_credit(const struct leg *leg)
-{
-    return leg->dialect >= SMB_2_1 && leg->server_capabilities & SMB2_GLOBAL_CAP_LARGE_MTU;
-}
-
-uint32_t command_client_charge(const struct link *link, const struct smb2_header *header)
-{
-    if (header->command == SMB2_CANCEL)
-        return 0;
-    return multi_credit(&link->client) && header->credit_charge ? header->credit_charge : 1;
-}
-
-uint32_t command_upstream_charge(const struct link *link, const struct smb2_header *header)
-{
-    if (header->command == SMB2_CANCEL || header->command == SMB2_ECHO)
-        return 0;
-    return multi_credit(&link->server) ? command_client_charge(link, header) : 1;
-}
-
 void command_translate(const struct link *link, struct smb2_message *message)
 {
-    const struct smb2_header *header = &message->header;
-    uint16_t to = link->server.dialect;
-    /* 2.0.2 and servers without multi-credit requests know no CreditCharge (MS-SMB2 2.2.1.2). */
-    smb2_set_credit_charge(message->at, multi_credit(&link->server)
-                                            ? (uint16_t)command_upstream_charge(link, header)
-                                            : to >= SMB_2_1);
-    dialect_clear(message, TO_UPSTREAM, link->client.dialect, to, true);
+    charge_translate(link, message);
+    dialect_clear(message, TO_UPSTREAM, link->client.dialect, link->server.dialect, true);
 }

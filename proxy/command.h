@@ -29,11 +29,6 @@ struct command_row {
 struct verdict command_decide(struct link *link, struct session *session,
                               struct smb2_message *message);
 
-/* Credits that the request costs on the client leg, and on the upstream leg; what is never
- * forwarded costs nothing there. */
-uint32_t command_client_charge(const struct link *link, const struct smb2_header *header);
-uint32_t command_upstream_charge(const struct link *link, const struct smb2_header *header);
-
 /* Rewrites the header's dialect-dependent fields of a request on its way upstream. */
 void command_translate(const struct link *link, struct smb2_message *message);
 

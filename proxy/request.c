@@ -8,6 +8,7 @@
 #include "crypto/text.h"
 #include "policy/rule.h"
 #include "proxy/body.h"
+#include "proxy/charge.h"
 #include "proxy/durable.h"
 #include "proxy/expiry.h"
 #include "proxy/guard.h"
@@ -64,7 +65,7 @@ static bool take_credits(struct link *link, size_t count)
 {
     for (size_t i = 0; i < count; i++) {
         const struct smb2_header *header = &parts[i].message.header;
-        uint32_t charge = command_client_charge(link, header);
+        uint32_t charge = charge_client(link, header);
         if (!charge || credit_window_take(&link->window, header->message_id, charge))
             continue;
         if (credit_window_used(&link->window, header->message_id))
@@ -214,7 +215,7 @@ static uint32_t upstream_charge(const struct link *link, size_t count)
     uint32_t charge = 0;
     for (size_t i = 0; i < count; i++)
         if (parts[i].session && parts[i].verdict.what == VERDICT_FORWARD)
-            charge += command_upstream_charge(link, &parts[i].message.header);
+            charge += charge_upstream(link, &parts[i].message.header);
     return charge;
 }
 

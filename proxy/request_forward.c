@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "proxy/body.h"
+#include "proxy/charge.h"
 #include "proxy/guard.h"
 #include "proxy/open.h"
 #include "proxy/request_part.h"
@@ -59,7 +60,7 @@ static bool rewrite(struct link *link, struct request_part *part, bool last_of_r
 {
     struct smb2_message *message = &part->message;
     const struct smb2_header *header = &message->header;
-    uint32_t charge = command_upstream_charge(link, header);
+    uint32_t charge = charge_upstream(link, header);
     uint64_t id = credit_purse_spend(&link->purse, charge);
     struct pending *pending = pending_add(&link->pending, PENDING_FORWARDED, id, part->session);
     if (!pending) {

@@ -17,7 +17,7 @@ from rawclient import RawClient
 from rig import Rig
 from stubserver import CONTENT, FILE_ID, Conversation, StubServer
 
-READ_WRITE = 0x0012019F
+READ_WRITE, QUERY_RANGES = 0x0012019F, 0x940CF
 WINDOW = 8192  # as many MessageIds the proxy lets be open
 
 
@@ -154,19 +154,34 @@ def test_window_does_not_grow_without_end(rig):
         assert read_many(session, file_id, 1000) == [CONTENT] * 1000
 
 
+LARGE_REQUESTS = {
+    "read": (smb2.READ, lambda file_id: bodies.read(file_id, MIB)),
+    "write": (smb2.WRITE, lambda file_id: bodies.write(file_id, bytes(MIB))),
+    "ioctl": (smb2.IOCTL, lambda file_id: bodies.ioctl(QUERY_RANGES, bytes(16), file_id,
+                                                       max_output=MIB)),
+    "ioctl input": (smb2.IOCTL, lambda file_id: bodies.ioctl(QUERY_RANGES, bytes(MIB), file_id)),
+    "query_directory": (smb2.QUERY_DIRECTORY, lambda file_id: bodies.query_directory(file_id, size=MIB)),
+    "change_notify": (smb2.CHANGE_NOTIFY, lambda file_id: bodies.change_notify(file_id, size=MIB)),
+    "query_info": (smb2.QUERY_INFO, lambda file_id: bodies.query_info(file_id, size=MIB)),
+    "set_info": (smb2.SET_INFO, lambda file_id: bodies.set_info(file_id, 0, bytes(MIB))),
+}
+
+
 @pytest.mark.parametrize("charge", [0, 1, 15])
-def test_charge_that_is_too_small(rig, charge):
-    """The file server refuses it, as it would without us; the connection goes on."""
+@pytest.mark.parametrize("name", LARGE_REQUESTS)
+def test_charge_that_is_too_small(rig, name, charge):
+    """Refused here, whatever the file server would say to it; the connection goes on."""
+    command, body = LARGE_REQUESTS[name]
     client, session = rig.established()
     with client:
         file_id = session.create("f")
-        session.write(file_id, CONTENT, credit_charge=charge)
         earn(session, 40)
-        body = bodies.read(file_id, MIB)
-        assert session.ask(smb2.READ, body, credit_charge=charge).status == smb2.INVALID_PARAMETER
-        body = bodies.write(file_id, bytes(MIB))
-        assert session.ask(smb2.WRITE, body, credit_charge=charge).status == smb2.INVALID_PARAMETER
-        assert session.read(file_id, MIB, credit_charge=16) == CONTENT
+        answer = session.ask(command, body(file_id), credit_charge=charge)
+        assert answer.status == smb2.INVALID_PARAMETER
+        assert not rig.at_server(command)
+        session.ask(command, body(file_id), credit_charge=16)
+        sent, = rig.at_server(command)
+        assert sent.credit_charge == 16
 
 
 def one_large_transfer(rig, **how):

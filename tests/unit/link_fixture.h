@@ -22,6 +22,8 @@
 #include "proxy/open.h"
 #include "proxy/worker_state.h"
 
+#define COUNT_OF(array) (sizeof(array) / sizeof((array)[0]))
+
 enum { FIXTURE_CLIENT_ID = 0x1111, FIXTURE_UPSTREAM_ID = 0x2222 };
 
 struct fixture {
@@ -208,6 +210,19 @@ static inline struct request simple_request(uint16_t command, uint16_t structure
     if (body_size >= 2)
         put_le16(request.body, structure_size);
     return request;
+}
+
+/* The dialects of both legs, and whether the file server has LARGE_MTU. */
+static const uint16_t all_dialects[] = {SMB_2_0_2, SMB_2_1, SMB_3_0, SMB_3_0_2, SMB_3_1_1};
+
+static inline void set_legs(struct link *link, uint16_t client, uint16_t server, bool large_mtu)
+{
+    bool both = large_mtu && client >= SMB_2_1 && server >= SMB_2_1;
+    link->client.dialect = client;
+    link->client.server_capabilities = both ? SMB2_GLOBAL_CAP_LARGE_MTU : 0;
+    link->server.dialect = server;
+    link->server.server_capabilities =
+        large_mtu && server >= SMB_2_1 ? SMB2_GLOBAL_CAP_LARGE_MTU : 0;
 }
 
 #endif

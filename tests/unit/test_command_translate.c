@@ -1,19 +1,5 @@
-/* A request's header and what it costs, for every pair of dialects. */
+/* A request's header for every pair of dialects. */
 #include "tests/unit/link_fixture.h"
-
-#define COUNT_OF(array) (sizeof(array) / sizeof((array)[0]))
-
-static const uint16_t all_dialects[] = {SMB_2_0_2, SMB_2_1, SMB_3_0, SMB_3_0_2, SMB_3_1_1};
-
-static void set_legs(struct link *link, uint16_t client, uint16_t server, bool large_mtu)
-{
-    bool both = large_mtu && client >= SMB_2_1 && server >= SMB_2_1;
-    link->client.dialect = client;
-    link->client.server_capabilities = both ? SMB2_GLOBAL_CAP_LARGE_MTU : 0;
-    link->server.dialect = server;
-    link->server.server_capabilities =
-        large_mtu && server >= SMB_2_1 ? SMB2_GLOBAL_CAP_LARGE_MTU : 0;
-}
 
 /* A request with everything that a dialect may know in its header. */
 static struct request full_request(uint16_t command)
@@ -117,30 +103,6 @@ static void test_translation_of_a_short_body(void **state)
     }
 }
 
-static void test_charges_of_every_pair(void **state)
-{
-    struct fixture *fixture = *state;
-    struct link *link = &fixture->link;
-    for (size_t i = 0; i < COUNT_OF(all_dialects); i++) {
-        for (size_t j = 0; j < COUNT_OF(all_dialects); j++) {
-            for (int large_mtu = 0; large_mtu < 2; large_mtu++) {
-                uint16_t client = all_dialects[i], server = all_dialects[j];
-                bool multi = large_mtu && client >= SMB_2_1 && server >= SMB_2_1;
-                struct smb2_header header = {.command = SMB2_READ, .credit_charge = 16};
-                set_legs(link, client, server, large_mtu);
-                assert_int_equal(command_client_charge(link, &header), multi ? 16 : 1);
-                assert_int_equal(command_upstream_charge(link, &header), multi ? 16 : 1);
-                header.credit_charge = 0; /* costs one all the same */
-                assert_int_equal(command_client_charge(link, &header), 1);
-                assert_int_equal(command_upstream_charge(link, &header), 1);
-                header = (struct smb2_header){.command = SMB2_CANCEL, .credit_charge = 16};
-                assert_int_equal(command_client_charge(link, &header), 0);
-                assert_int_equal(command_upstream_charge(link, &header), 0);
-            }
-        }
-    }
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -148,7 +110,6 @@ int main(void)
                                         fixture_close),
         cmocka_unit_test_setup_teardown(test_translation_of_a_short_body, fixture_open,
                                         fixture_close),
-        cmocka_unit_test_setup_teardown(test_charges_of_every_pair, fixture_open, fixture_close),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
