@@ -1,29 +1,15 @@
 #include "crypto/credentials.h"
 #include "crypto/nt_hash.h"
+#include "proxy/credentials_command.h"
 #include "proxy/password.h"
-#include "proxy/subcommand.h"
-#include "proxy/user_file.h"
 #include "proxy/user_import.h"
 
 #include <errno.h>
 #include <fcntl.h>
-#include <getopt.h>
 #include <openssl/crypto.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
-
-struct request {
-    const char *config;
-    const char *file;
-    const char *domain;
-    bool mapped;
-    const char *target; /* add --mapped ACCOUNT */
-    bool kerberos;      /* add --kerberos */
-    const char *keytab; /* add --keytab FILE */
-    const char *operand;
-};
 
 static bool complain_at(const char *what, unsigned line, const char *text)
 {
@@ -35,15 +21,16 @@ static bool complain(const char *what, const char *text)
     return complain_at(what, 0, text);
 }
 
-static bool full_name(const struct request *request, char *name, size_t size)
+static bool full_name(const struct credentials_request *request, char *name, size_t size)
 {
-    int length = request->domain ? snprintf(name, size, "%s\\%s", request->domain, request->operand)
-                                 : snprintf(name, size, "%s", request->operand);
+    int length = request->domain
+                     ? snprintf(name, size, "%s\\%s", request->domain, request->operands[0])
+                     : snprintf(name, size, "%s", request->operands[0]);
     return (length >= 0 && (size_t)length < size) || complain("NAME", "the name is too long");
 }
 
 /* Fills in what the account proves itself with; `password` is where the entry borrows it from. */
-static bool read_key(const struct request *request, struct credentials_entry *entry,
+static bool read_key(const struct credentials_request *request, struct credentials_entry *entry,
                      char password[PASSWORD_MAX + 1])
 {
     const char *account = request->mapped ? request->target : entry->name;
@@ -61,7 +48,7 @@ static bool read_key(const struct request *request, struct credentials_entry *en
                              "is missing");
 }
 
-static bool user_add(const struct request *request, const struct user_file *file)
+static bool user_add(const struct credentials_request *request, const struct user_file *file)
 {
     char name[2 * IDENTITY_NAME_MAX], password[PASSWORD_MAX + 1];
     struct credentials_error error;
@@ -82,7 +69,7 @@ static bool user_add(const struct request *request, const struct user_file *file
     return ok;
 }
 
-static bool user_remove(const struct request *request, const struct user_file *file)
+static bool user_remove(const struct credentials_request *request, const struct user_file *file)
 {
     char name[2 * IDENTITY_NAME_MAX];
     struct credentials_error error;
@@ -105,7 +92,7 @@ static void print_entry(void *context, enum credentials_kind kind, const char *n
         printf("user\t%s\n", name);
 }
 
-static bool user_list(const struct request *request, const struct user_file *file)
+static bool user_list(const struct credentials_request *request, const struct user_file *file)
 {
     struct credentials_error error;
     struct credentials *credentials = credentials_read(file->path, file->owner, &error);
@@ -117,39 +104,20 @@ static bool user_list(const struct request *request, const struct user_file *fil
     return true;
 }
 
-static bool user_import_from(const struct request *request, const struct user_file *file)
+static bool user_import_from(const struct credentials_request *request,
+                             const struct user_file *file)
 {
-    if (!request->operand)
+    if (request->count == 0)
         return user_import(STDIN_FILENO, "standard input", file->path, file->owner, file->group);
-    int fd = open(request->operand, O_RDONLY | O_CLOEXEC);
+    int fd = open(request->operands[0], O_RDONLY | O_CLOEXEC);
     if (fd < 0)
-        return complain(request->operand, strerror(errno));
-    bool ok = user_import(fd, request->operand, file->path, file->owner, file->group);
+        return complain(request->operands[0], strerror(errno));
+    bool ok = user_import(fd, request->operands[0], file->path, file->owner, file->group);
     close(fd);
     return ok;
 }
 
-#define FILE_HELP                                                                                  \
-    "  --config FILE   take the credentials file from this configuration\n"                        \
-    "                  (default " COMMAND_CONFIG_PATH ")\n"                                        \
-    "  --file FILE     the credentials file itself\n"
 #define DOMAIN_HELP "  --domain D      only for clients that name the domain D\n"
-
-enum {
-    OPTION_CONFIG = 'c',
-    OPTION_FILE = 'f',
-    OPTION_DOMAIN = 'd',
-    OPTION_MAPPED = 'm',
-    OPTION_KERBEROS = 'k',
-    OPTION_KEYTAB = 't',
-    OPTION_HELP = 'h'
-};
-#define FILE_OPTIONS                                                                               \
-    {"config", required_argument, NULL, OPTION_CONFIG},                                            \
-        {"file", required_argument, NULL, OPTION_FILE},                                            \
-    {                                                                                              \
-        "help", no_argument, NULL, OPTION_HELP                                                     \
-    }
 
 static const struct option add_options[] = {FILE_OPTIONS,
                                             {"domain", required_argument, NULL, OPTION_DOMAIN},
@@ -163,13 +131,7 @@ static const struct option remove_options[] = {FILE_OPTIONS,
                                                {0}};
 static const struct option file_options[] = {FILE_OPTIONS, {0}};
 
-static const struct subcommand {
-    const char *name;
-    const struct option *options;
-    int operands_min, operands_max;
-    bool (*run)(const struct request *request, const struct user_file *file);
-    const char *help;
-} subcommands[] = {
+static const struct credentials_subcommand subcommands[] = {
     {"add", add_options, 1, 1, user_add,
      "usage: countersign user add [--config FILE | --file FILE] [--domain D] NAME\n"
      "       countersign user add [...] --mapped [DOMAIN\\]ACCOUNT NAME|'*'\n"
@@ -206,7 +168,6 @@ static const struct subcommand {
      "line cannot be understood nothing is imported.\n"
      "\n" FILE_HELP},
 };
-enum { SUBCOMMANDS = sizeof subcommands / sizeof subcommands[0] };
 
 static const char overview[] =
     "usage: countersign user add|remove|list|import ...\n"
@@ -214,64 +175,9 @@ static const char overview[] =
     "Edits the credentials file: the local users who may log in, and the accounts of the file\n"
     "server that users are mapped to. 'countersign user add --help' and so on tell more.\n";
 
-/* False when the argument contradicts another. */
-static bool take_option(int option, struct request *request)
-{
-    switch (option) {
-    case OPTION_CONFIG: request->config = optarg; return request->file == NULL;
-    case OPTION_FILE: request->file = optarg; return request->config == NULL;
-    case OPTION_DOMAIN: request->domain = optarg; return true;
-    case OPTION_MAPPED:
-        request->mapped = true;
-        request->target = optarg;
-        return true;
-    case OPTION_KERBEROS: request->kerberos = true; return request->keytab == NULL;
-    case OPTION_KEYTAB: request->keytab = optarg; return !request->kerberos;
-    default: return false;
-    }
-}
-
-static int usage(const struct subcommand *subcommand)
-{
-    fprintf(stderr, "%s", subcommand ? subcommand->help : overview);
-    return COMMAND_USAGE;
-}
-
-static int run_subcommand(const struct subcommand *subcommand, int argc, char **argv)
-{
-    struct request request = {0};
-    struct user_file file;
-    int option;
-    optind = 0; /* the GNU way to begin anew: the caller may have parsed options too */
-    while ((option = getopt_long(argc, argv, "", subcommand->options, NULL)) != -1) {
-        if (option == OPTION_HELP) {
-            printf("%s", subcommand->help);
-            return COMMAND_OK;
-        }
-        if (!take_option(option, &request))
-            return usage(subcommand);
-    }
-    int operands = argc - optind;
-    if (operands < subcommand->operands_min || operands > subcommand->operands_max)
-        return usage(subcommand);
-    if ((request.kerberos || request.keytab) && !request.mapped)
-        return usage(subcommand);
-    request.operand = operands ? argv[optind] : NULL;
-    bool ok = user_file_find("user", request.config, request.file, &file) &&
-              subcommand->run(&request, &file);
-    free(file.path);
-    return ok ? COMMAND_OK : COMMAND_FAILED;
-}
-
 int command_user(int argc, char **argv)
 {
-    if (argc >= 2 && strcmp(argv[1], "--help") == 0) {
-        printf("%s", overview);
-        return COMMAND_OK;
-    }
-    for (size_t i = 0; argc >= 2 && i < SUBCOMMANDS; i++) {
-        if (strcmp(argv[1], subcommands[i].name) == 0)
-            return run_subcommand(&subcommands[i], argc - 1, argv + 1);
-    }
-    return usage(NULL);
+    static const struct credentials_command command = {"user", overview, subcommands,
+                                                       sizeof subcommands / sizeof subcommands[0]};
+    return credentials_command_run(&command, argc, argv);
 }
