@@ -1,5 +1,6 @@
 #include "crypto/domain.h"
 
+#include "crypto/clock.h"
 #include "crypto/kdc_outage.h"
 #include "crypto/winbind.h"
 
@@ -8,7 +9,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 /* NT statuses (MS-ERREF 2.3.1) that domain controllers answer a login with. */
 #define STATUS_NO_SUCH_USER            UINT32_C(0xc0000064)
@@ -36,14 +36,6 @@ struct domain {
     struct domain_names names;
     struct kdc_outages outages; /* with a lock of its own: of the domain that we joined */
 };
-
-static uint64_t milliseconds(void)
-{
-    struct timespec now;
-    /* Cannot fail: every Linux has this clock. */
-    (void)clock_gettime(CLOCK_MONOTONIC, &now);
-    return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
-}
 
 bool domain_available(void)
 {
@@ -177,14 +169,14 @@ enum refusal domain_refusal(uint32_t status)
  */
 static uint64_t may_ask(struct domain *domain)
 {
-    uint64_t now = milliseconds();
+    uint64_t now = clock_ms();
     return kdc_outage_ask(&domain->outages, "", now) ? now : 0;
 }
 
 /* That it does not run is known at once, and so it need not be left alone for a while. */
 static void asked(struct domain *domain, uint64_t since, bool answered)
 {
-    uint64_t now = milliseconds();
+    uint64_t now = clock_ms();
     kdc_outage_told(&domain->outages, "", answered || now - since < KDC_PATIENCE_MS, now);
 }
 

@@ -10,6 +10,7 @@
 #include <openssl/crypto.h>
 #include <openssl/sha.h>
 
+#include "crypto/clock.h"
 #include "crypto/keeper_back_off.h"
 #include "crypto/kerberos.h"
 #include "crypto/ticket_cache.h"
@@ -81,13 +82,6 @@ void service_credentials_free(struct service_credentials *credentials)
     pthread_cond_destroy(&credentials->fetched);
     pthread_mutex_destroy(&credentials->lock);
     free(credentials);
-}
-
-static uint64_t now_ms(void)
-{
-    struct timespec now;
-    (void)clock_gettime(CLOCK_MONOTONIC, &now);
-    return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
 }
 
 /* Nothing of a file that is not there. */
@@ -231,11 +225,11 @@ static void ask(struct service_credentials *credentials, struct credential *cred
     credential->fetching = true;
     credential->forgotten = false;
     pthread_mutex_unlock(&credentials->lock);
-    if (kdc_outage_ask(credentials->outages, realm, now_ms())) {
+    if (kdc_outage_ask(credentials->outages, realm, clock_ms())) {
         code = fetch(context, account, &tgt);
         kdc_outage_told(credentials->outages, realm,
                         code == 0 || kerberos_upstream_refusal(code) != REFUSAL_KDC_UNREACHABLE,
-                        now_ms());
+                        clock_ms());
     }
     pthread_mutex_lock(&credentials->lock);
     credential->fetching = false;
@@ -249,7 +243,7 @@ static void ask(struct service_credentials *credentials, struct credential *cred
     } else if (is_about_key(code) && !credential->forgotten) {
         uint64_t rest = credential->rest ? 2 * credential->rest : BACK_OFF_FIRST_MS;
         credential->rest = rest < BACK_OFF_MOST_MS ? rest : BACK_OFF_MOST_MS;
-        credential->rests_to = now_ms() + credential->rest;
+        credential->rests_to = clock_ms() + credential->rest;
         credential->refused_file = file;
     }
     krb5_free_creds(context, tgt);
@@ -259,7 +253,7 @@ static void ask(struct service_credentials *credentials, struct credential *cred
 static bool rests(struct credential *credential, const struct service_account *account)
 {
     struct file_mark file = mark_of(account);
-    return now_ms() < credential->rests_to && same_mark(&file, &credential->refused_file);
+    return clock_ms() < credential->rests_to && same_mark(&file, &credential->refused_file);
 }
 
 static bool has_tgt(const struct credential *credential, enum ticket_life life)

@@ -3,8 +3,8 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
+#include "crypto/clock.h"
 #include "crypto/delegation.h"
 #include "crypto/evidence.h"
 #include "crypto/kdc_outage.h"
@@ -48,13 +48,6 @@ void upstream_tickets_forget(struct upstream_tickets *tickets)
 {
     service_credentials_forget(tickets->accounts);
     ticket_cache_clear(tickets->cache);
-}
-
-static uint64_t now_ms(void)
-{
-    struct timespec now;
-    (void)clock_gettime(CLOCK_MONOTONIC, &now);
-    return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
 }
 
 /* The realm that krb5.conf gives the host, else our account's, whose KDC may know where it is. */
@@ -172,10 +165,10 @@ static enum ticket_answer ask_once(struct upstream_tickets *tickets, krb5_contex
     krb5_error_code code = KRB5_KDC_UNREACH;
     const char *realm = strrchr(request->account.principal, '@');
     realm = realm ? realm + 1 : "";
-    if (kdc_outage_ask(&tickets->outages, realm, now_ms())) {
+    if (kdc_outage_ask(&tickets->outages, realm, clock_ms())) {
         code = ask(context, request, &tgt, creds);
         kdc_outage_told(&tickets->outages, realm,
-                        kerberos_upstream_refusal(code) != REFUSAL_KDC_UNREACHABLE, now_ms());
+                        kerberos_upstream_refusal(code) != REFUSAL_KDC_UNREACHABLE, clock_ms());
     }
     krb5_free_cred_contents(context, &tgt);
     if (is_about_tgt(code)) {

@@ -8,6 +8,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "crypto/clock.h"
 #include "proxy/child_role.h"
 
 /* Signals meant for the supervisor that a terminal sends to the whole group are not for children;
@@ -87,7 +88,7 @@ bool child_start(struct child *child, const struct child_plan *plan, struct even
     child->pid = pid;
     child->ready = false;
     child->preparing = 0;
-    clock_gettime(CLOCK_MONOTONIC, &child->started);
+    child->started_ms = clock_ms();
     child->control = channel_new(base, fds[0], handler, child);
     /* Without a control channel the child ends by itself, and is started again like any other. */
     return true;
@@ -128,14 +129,6 @@ bool child_tell(struct child *child, enum keeper_message message)
     return child->control != NULL && channel_send(child->control, message, empty, -1);
 }
 
-static long age_ms(const struct child *child)
-{
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (long)(now.tv_sec - child->started.tv_sec) * 1000 +
-           (now.tv_nsec - child->started.tv_nsec) / 1000000;
-}
-
 void child_note_end(struct child *child, int status)
 {
     child->ended = true;
@@ -145,7 +138,7 @@ void child_note_end(struct child *child, int status)
     child->ready = false;
     channel_free(child->control);
     child->control = NULL;
-    if (child->delay_ms == 0 || age_ms(child) >= CHILD_STEADY_MS) {
+    if (child->delay_ms == 0 || clock_ms() - child->started_ms >= CHILD_STEADY_MS) {
         child->delay_ms = CHILD_DELAY_MS;
     } else {
         child->delay_ms *= 2;

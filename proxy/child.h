@@ -6,7 +6,6 @@
 #define COUNTERSIGN_PROXY_CHILD_H
 
 #include <sys/types.h>
-#include <time.h>
 
 #include "crypto/channel.h"
 #include "proxy/child_plan.h"
@@ -18,7 +17,7 @@ struct child {
     struct channel *control; /* NULL: not running, or it closed its end */
     bool ready;              /* has sent CONTROL_READY */
     unsigned preparing;      /* CONTROL_PREPAREs that it has not answered */
-    struct timespec started; /* monotonic */
+    uint64_t started_ms;     /* by clock_ms() */
     unsigned delay_ms;       /* before it is started again, should it end now */
     struct event *restart;   /* timer; the supervisor's */
     void *owner;             /* the supervisor */

@@ -2,24 +2,18 @@
 
 #include <errno.h>
 #include <poll.h>
-#include <time.h>
 #include <unistd.h>
+
+#include "crypto/clock.h"
 
 enum { TRANSPORT_HEADER_SIZE = 4 };
 
-static int64_t now_ms(void)
-{
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
-}
-
 /* Waits until the socket is ready; false with ETIMEDOUT after the deadline. */
-static bool wait_for(int fd, short events, int64_t deadline)
+static bool wait_for(int fd, short events, uint64_t deadline)
 {
     struct pollfd poller = {.fd = fd, .events = events};
     for (;;) {
-        int64_t left = deadline - now_ms();
+        int64_t left = (int64_t)(deadline - clock_ms());
         if (left <= 0) {
             errno = ETIMEDOUT;
             return false;
@@ -33,7 +27,7 @@ static bool wait_for(int fd, short events, int64_t deadline)
 }
 
 /* Waits for the connection that was begun to be made; its error becomes errno. */
-static bool finish_connect(int fd, int64_t deadline)
+static bool finish_connect(int fd, uint64_t deadline)
 {
     int error = 0;
     socklen_t size = sizeof error;
@@ -44,14 +38,14 @@ static bool finish_connect(int fd, int64_t deadline)
     return error == 0;
 }
 
-static bool connect_until(int fd, const struct sockaddr *address, socklen_t size, int64_t deadline)
+static bool connect_until(int fd, const struct sockaddr *address, socklen_t size, uint64_t deadline)
 {
     if (connect(fd, address, size) == 0)
         return true;
     return errno == EINPROGRESS && finish_connect(fd, deadline);
 }
 
-static bool send_all(int fd, struct span bytes, int64_t deadline)
+static bool send_all(int fd, struct span bytes, uint64_t deadline)
 {
     struct reader reader = reader_over_span(bytes);
     while (reader_left(&reader)) {
@@ -71,7 +65,7 @@ static bool send_all(int fd, struct span bytes, int64_t deadline)
 }
 
 /* Exactly `size` bytes. PROBE_CLOSED at the end of the stream, or when it is reset. */
-static enum probe_outcome receive_all(int fd, uint8_t *bytes, size_t size, int64_t deadline)
+static enum probe_outcome receive_all(int fd, uint8_t *bytes, size_t size, uint64_t deadline)
 {
     size_t got = 0;
     while (got < size) {
@@ -88,7 +82,7 @@ static enum probe_outcome receive_all(int fd, uint8_t *bytes, size_t size, int64
 }
 
 /* One frame of direct TCP: a zero and the length in 24 bits, high byte first (MS-SMB2 2.1). */
-static enum probe_outcome receive_frame(int fd, struct probe_frame *frame, int64_t deadline)
+static enum probe_outcome receive_frame(int fd, struct probe_frame *frame, uint64_t deadline)
 {
     uint8_t head[TRANSPORT_HEADER_SIZE];
     enum probe_outcome outcome = receive_all(fd, head, sizeof head, deadline);
@@ -100,7 +94,7 @@ static enum probe_outcome receive_frame(int fd, struct probe_frame *frame, int64
     return receive_all(fd, frame->bytes, frame->size, deadline);
 }
 
-static bool send_frame(int fd, struct span message, int64_t deadline)
+static bool send_frame(int fd, struct span message, uint64_t deadline)
 {
     uint8_t head[TRANSPORT_HEADER_SIZE] = {0, (uint8_t)(message.size >> 16),
                                            (uint8_t)(message.size >> 8), (uint8_t)message.size};
@@ -109,7 +103,8 @@ static bool send_frame(int fd, struct span message, int64_t deadline)
 }
 
 static enum probe_outcome converse(int fd, const struct sockaddr *address, socklen_t size,
-                                   int64_t deadline, struct span request, struct probe_frame *reply)
+                                   uint64_t deadline, struct span request,
+                                   struct probe_frame *reply)
 {
     if (!connect_until(fd, address, size, deadline))
         return PROBE_UNREACHABLE;
@@ -127,7 +122,8 @@ enum probe_outcome probe_exchange(const struct sockaddr *address, socklen_t size
         *error = errno;
         return PROBE_INTERNAL;
     }
-    enum probe_outcome outcome = converse(fd, address, size, now_ms() + timeout_ms, request, reply);
+    enum probe_outcome outcome =
+        converse(fd, address, size, clock_ms() + timeout_ms, request, reply);
     *error = outcome == PROBE_UNREACHABLE ? errno : 0;
     close(fd);
     return outcome;

@@ -6,6 +6,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "crypto/clock.h"
 #include "proxy/recorder_state.h"
 
 /* How long the other processes have for their last events, once it is told to stop. */
@@ -146,7 +147,7 @@ static void on_tick(evutil_socket_t fd, short what, void *context)
     struct recorder *recorder = context;
     (void)fd;
     (void)what;
-    fold_tick(recorder->fold, recorder_now());
+    fold_tick(recorder->fold, clock_ms());
     recorder_memory_tick(recorder, false);
 }
 

@@ -2,16 +2,9 @@
  * Events on their way into the log: folded, counted, and what was lost on the way told.
  */
 #include <stdio.h>
-#include <time.h>
 
+#include "crypto/clock.h"
 #include "proxy/recorder_state.h"
-
-uint64_t recorder_now(void)
-{
-    struct timespec time = {0, 0};
-    clock_gettime(CLOCK_MONOTONIC, &time);
-    return (uint64_t)time.tv_sec * 1000 + (uint64_t)time.tv_nsec / 1000000;
-}
 
 static void note_loss(struct recorder *recorder, bool lost)
 {
@@ -24,7 +17,7 @@ static void note_loss(struct recorder *recorder, bool lost)
 
 void recorder_write(struct recorder *recorder, const struct audit_event *event)
 {
-    if (fold_take(recorder->fold, event, recorder_now()))
+    if (fold_take(recorder->fold, event, clock_ms()))
         audit_fold(recorder->log, event->kind);
     else
         note_loss(recorder, !audit_write(recorder->log, event));

@@ -1,6 +1,7 @@
 /*
  * The recorder's end of the authentication limiter: what workers say and what they are told.
  */
+#include "crypto/clock.h"
 #include "proxy/recorder.h"
 #include "proxy/recorder_state.h"
 
@@ -38,7 +39,7 @@ void recorder_greet_worker(struct peer *peer)
     /* It may be gone already, which its channel will tell. */
     if (writer_done(&writer) &&
         channel_send(peer->channel, RECORDER_LIMITER_KEY, writer_span(&writer), -1))
-        limiter_tell_all(recorder->limiter, recorder_now(), greet_with, peer);
+        limiter_tell_all(recorder->limiter, clock_ms(), greet_with, peer);
 }
 
 bool recorder_take_outcome(struct peer *peer, struct span body)
@@ -47,6 +48,6 @@ bool recorder_take_outcome(struct peer *peer, struct span body)
     bool proven;
     if (!outcome_read(body, &attempt, &proven))
         return false;
-    limiter_note(peer->recorder->limiter, &attempt, proven, recorder_now());
+    limiter_note(peer->recorder->limiter, &attempt, proven, clock_ms());
     return true;
 }

@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "crypto/clock.h"
 #include "proxy/memory_file.h"
 #include "proxy/recorder.h"
 #include "proxy/recorder_state.h"
@@ -78,7 +79,7 @@ static void forget(void *context, const struct forget_request *request)
 void recorder_memory_tick(struct recorder *recorder, bool now)
 {
     const char *path = state_path(recorder);
-    uint64_t now_ms = recorder_now();
+    uint64_t now_ms = clock_ms();
     if (!path)
         return;
     forget_take(path, forget, recorder);

@@ -48,9 +48,6 @@ struct recorder {
     bool failed;
 };
 
-/* Milliseconds of CLOCK_MONOTONIC. */
-uint64_t recorder_now(void);
-
 /* ---- recorder_events.c ---- */
 
 /* Writes or folds one event. */

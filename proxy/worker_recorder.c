@@ -3,18 +3,11 @@
  * how authentications ended, and the limiter's delays.
  */
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
+#include "crypto/clock.h"
 #include "proxy/recorder.h"
 #include "proxy/worker_state.h"
-
-static uint64_t now_ms(void)
-{
-    struct timespec time = {0, 0};
-    clock_gettime(CLOCK_MONOTONIC, &time);
-    return (uint64_t)time.tv_sec * 1000 + (uint64_t)time.tv_nsec / 1000000;
-}
 
 /* ---- losses ---- */
 
@@ -74,7 +67,7 @@ void worker_lose_event(struct worker *worker, enum event_kind kind)
 
 bool worker_source_closed(const struct worker *worker, const char *address)
 {
-    return limit_board_closes(&worker->limits, address, now_ms());
+    return limit_board_closes(&worker->limits, address, clock_ms());
 }
 
 const char *worker_login_limited(const struct link *link, const char *user)
@@ -84,7 +77,7 @@ const char *worker_login_limited(const struct link *link, const char *user)
     if (!board->keyed || !board->limits.count)
         return NULL;
     attempt_key_make(&board->key, link->client.address, user, &attempt);
-    return limit_board_refuses(board, &attempt, now_ms());
+    return limit_board_refuses(board, &attempt, clock_ms());
 }
 
 void worker_tell_outcome(const struct link *link, const char *user, bool proven)
@@ -118,7 +111,7 @@ static bool take_limit(struct worker *worker, struct span body)
     struct limit limit;
     if (!limit_read(body, &limit))
         return false;
-    limit_board_post(&worker->limits, &limit, now_ms());
+    limit_board_post(&worker->limits, &limit, clock_ms());
     return true;
 }
 

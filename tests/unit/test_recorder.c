@@ -17,10 +17,10 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "crypto/channel.h"
+#include "crypto/clock.h"
 #include "crypto/keeper_message.h"
 #include "policy/audit.h"
 #include "proxy/recorder.h"
@@ -34,13 +34,6 @@ struct scene {
     int control;
     pid_t pid;
 };
-
-static uint64_t now_ms(void)
-{
-    struct timespec time;
-    clock_gettime(CLOCK_MONOTONIC, &time);
-    return (uint64_t)time.tv_sec * 1000 + (uint64_t)time.tv_nsec / 1000000;
-}
 
 static void run_child(const char *file, int control)
 {
@@ -185,7 +178,7 @@ static int finish(void **state)
 static int wait_for_end(struct scene *scene)
 {
     int status = 0;
-    for (uint64_t end = now_ms() + PATIENCE_MS; now_ms() < end;) {
+    for (uint64_t end = clock_ms() + PATIENCE_MS; clock_ms() < end;) {
         if (waitpid(scene->pid, &status, WNOHANG) == scene->pid) {
             scene->pid = 0;
             assert_true(WIFEXITED(status));
@@ -221,7 +214,7 @@ static unsigned count_in(const char *path, const char *text)
 
 static void await(const char *path, const char *text)
 {
-    for (uint64_t end = now_ms() + PATIENCE_MS; now_ms() < end; poll(NULL, 0, 5))
+    for (uint64_t end = clock_ms() + PATIENCE_MS; clock_ms() < end; poll(NULL, 0, 5))
         if (access(path, R_OK) == 0 && count_in(path, text))
             return;
     fail_msg("not recorded: %s", text);
@@ -384,9 +377,9 @@ static void test_last_events_are_drained(void **state)
             assert_true(send_login(peers[i], "last"));
     for (unsigned i = 0; i < 3; i++)
         close(peers[i]);
-    uint64_t before = now_ms();
+    uint64_t before = clock_ms();
     assert_int_equal(wait_for_end(scene), EXIT_SUCCESS);
-    assert_true(now_ms() - before < 900);
+    assert_true(clock_ms() - before < 900);
     assert_int_equal(count_in(scene->file, "\"user\":\"last\""), 300);
     assert_int_equal(count_in(scene->file, "\"counts\":{\"login\":300}"), 1);
 }
@@ -396,12 +389,12 @@ static void test_drain_has_an_end(void **state)
 {
     struct scene *scene = *state;
     int peer = introduce(scene, PEER_WORKER, 0);
-    uint64_t before = now_ms();
+    uint64_t before = clock_ms();
     assert_true(tell(scene->control, CONTROL_STOP));
     poll(NULL, 0, 200);
     assert_true(send_login(peer, "late"));
     assert_int_equal(wait_for_end(scene), EXIT_SUCCESS);
-    uint64_t took = now_ms() - before;
+    uint64_t took = clock_ms() - before;
     assert_true(took >= 900 && took < 3000);
     assert_int_equal(count_in(scene->file, "\"user\":\"late\""), 1);
     close(peer);
