@@ -20,6 +20,10 @@ __attribute__((format(printf, 2, 3))) void check_problem(struct check *check, co
 __attribute__((format(printf, 2, 3))) void check_warning(struct check *check, const char *format,
                                                          ...);
 
+/* Reads the configuration and names it, for the caller to free; NULL with what is wrong of it on
+ * standard error. */
+struct config *check_config(const char *path);
+
 /* Says how it ended; the exit status. */
 int check_conclude(const struct check *check);
 

@@ -68,19 +68,25 @@ int check_conclude(const struct check *check)
     return check->problems > 0 ? COMMAND_FAILED : COMMAND_OK;
 }
 
+struct config *check_config(const char *path)
+{
+    struct config_error error;
+    struct config *config = config_read(path, &error);
+    if (config)
+        check_say("configuration: %s", path);
+    else if (error.line)
+        fprintf(stderr, "%s:%u: %s\n", path, error.line, error.text);
+    else
+        fprintf(stderr, "%s: %s\n", path, error.text);
+    return config;
+}
+
 static int check_file(const char *path, bool offline)
 {
     struct check check = {0};
-    struct config_error error;
-    struct config *config = config_read(path, &error);
-    if (!config) {
-        if (error.line)
-            fprintf(stderr, "%s:%u: %s\n", path, error.line, error.text);
-        else
-            fprintf(stderr, "%s: %s\n", path, error.text);
+    struct config *config = check_config(path);
+    if (!config)
         return COMMAND_FAILED;
-    }
-    check_say("configuration: %s", path);
     check_users(&check, config);
     check_credentials(&check, config);
     check_kerberos(&check, config);

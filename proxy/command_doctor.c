@@ -41,16 +41,9 @@ static void examine(struct check *check, const struct config *config, const char
 static int examine_file(const char *path, const char *user)
 {
     struct check check = {0};
-    struct config_error error;
-    struct config *config = config_read(path, &error);
-    if (!config) {
-        if (error.line)
-            fprintf(stderr, "%s:%u: %s\n", path, error.line, error.text);
-        else
-            fprintf(stderr, "%s: %s\n", path, error.text);
+    struct config *config = check_config(path);
+    if (!config)
         return COMMAND_FAILED;
-    }
-    check_say("configuration: %s", path);
     /* As the keeper will see it, whatever the administrator's shell has set. */
     unsetenv("KRB5_KTNAME");
     unsetenv("KRB5CCNAME");
