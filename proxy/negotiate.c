@@ -14,7 +14,7 @@ struct contexts_place {
     uint16_t count;
 };
 
-static bool offers(const struct negotiate_request *request, uint16_t dialect)
+bool negotiate_offers(const struct negotiate_request *request, uint16_t dialect)
 {
     for (unsigned i = 0; i < request->dialects_count; i++)
         if (request->dialects[i] == dialect)
@@ -84,7 +84,7 @@ uint32_t negotiate_request_read(struct span message, struct negotiate_request *r
     bool broken;
     if (!read_request_body(message, &read, &place, &dialects_end))
         return STATUS_INVALID_PARAMETER;
-    if (offers(&read, SMB_3_1_1)) {
+    if (negotiate_offers(&read, SMB_3_1_1)) {
         if (!negotiate_contexts_open(message, dialects_end, place.offset, place.count, &list))
             return STATUS_INVALID_PARAMETER;
         while (negotiate_context_next(&list, &context, &broken))
@@ -137,7 +137,7 @@ void negotiate_request_write(struct writer *writer, const struct negotiate_reque
                 sizeof(uint64_t)); /* NegotiateContextOffset and Count, or ClientStartTime */
     for (unsigned i = 0; i < request->dialects_count; i++)
         write_le16(writer, request->dialects[i]);
-    if (!offers(request, SMB_3_1_1))
+    if (!negotiate_offers(request, SMB_3_1_1))
         return;
     write_align(writer, sizeof(uint64_t));
     write_le32_at(writer, place, (uint32_t)writer_size(writer));

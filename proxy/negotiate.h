@@ -41,6 +41,9 @@ struct negotiate_request {
  * No SHA-512: STATUS_SMB_NO_PREAUTH_INTEGRITY_HASH_OVERLAP. Unknown contexts are ignored. */
 uint32_t negotiate_request_read(struct span message, struct negotiate_request *request);
 
+/* Whether the dialect is among the request's: a server may choose no other. */
+bool negotiate_offers(const struct negotiate_request *request, uint16_t dialect);
+
 /* Writes body and contexts (not the header). 3.1.1 among the dialects brings PREAUTH with `salt`,
  * SIGNING when signing_count > 0, ENCRYPTION when ciphers_count > 0, NETNAME when it is not empty.
  */

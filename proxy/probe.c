@@ -44,15 +44,6 @@ static void offer_all(struct negotiate_request *request)
     memcpy(request->ciphers, all_ciphers, sizeof all_ciphers);
 }
 
-/* The server may only choose from what was offered. */
-static bool is_offered(const struct negotiate_request *request, uint16_t dialect)
-{
-    for (unsigned i = 0; i < request->dialects_count; i++)
-        if (request->dialects[i] == dialect)
-            return true;
-    return false;
-}
-
 static enum probe_outcome take_answer(struct probe *probe, const struct negotiate_request *request)
 {
     struct span message = {probe->frame->bytes, probe->frame->size};
@@ -64,7 +55,8 @@ static enum probe_outcome take_answer(struct probe *probe, const struct negotiat
     probe->status = header.status;
     if (header.status != STATUS_SUCCESS)
         return PROBE_REFUSED;
-    if (!negotiate_response_read(message, response) || !is_offered(request, response->dialect))
+    if (!negotiate_response_read(message, response) ||
+        !negotiate_offers(request, response->dialect))
         return PROBE_MALFORMED;
     /* Without preauthentication integrity 3.1.1 cannot be spoken (3.2.5.2). */
     if (response->dialect == SMB_3_1_1 && !response->preauth_sha512)
