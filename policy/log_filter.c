@@ -1,6 +1,5 @@
 #include "policy/log_filter.h"
 
-#include <arpa/inet.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -8,60 +7,23 @@
 
 #include "policy/event_json.h"
 #include "policy/log_read.h"
+#include "policy/network.h"
 #include "policy/plain.h"
 
-enum { DAY = 24 * 60 * 60, ADDRESS_BITS_MAX = 128, NETWORK_TEXT_MAX = 64 };
-
-struct network {
-    unsigned char bytes[16];
-    unsigned size; /* of an address: 4 or 16 */
-    unsigned bits;
-};
-
-static bool read_network(const char *text, struct network *network)
-{
-    char address[NETWORK_TEXT_MAX];
-    size_t length = strcspn(text, "/");
-    uint64_t bits;
-    if (length >= sizeof address)
-        return false;
-    memcpy(address, text, length);
-    address[length] = '\0';
-    memset(network, 0, sizeof *network);
-    if (inet_pton(AF_INET, address, network->bytes) == 1)
-        network->size = 4;
-    else if (inet_pton(AF_INET6, address, network->bytes) == 1)
-        network->size = 16;
-    else
-        return false;
-    network->bits = 8 * network->size;
-    if (text[length] == '\0')
-        return true;
-    if (!plain_number(&text[length + 1], &bits) || bits > network->bits)
-        return false;
-    network->bits = (unsigned)bits;
-    return true;
-}
+enum { DAY = 24 * 60 * 60 };
 
 bool log_network_read(const char *text)
 {
     struct network network;
-    return read_network(text, &network);
+    return network_read(text, &network) != NETWORK_MALFORMED;
 }
 
 /* What folding made of many addresses of one network is in every network that this one is in. */
 static bool is_in(const char *address, const char *wanted)
 {
     struct network one, whole;
-    if (!read_network(address, &one) || !read_network(wanted, &whole) || one.size != whole.size ||
-        one.bits < whole.bits)
-        return false;
-    for (unsigned bit = 0; bit < whole.bits; bit++) {
-        unsigned char mask = (unsigned char)(0x80 >> bit % 8);
-        if ((one.bytes[bit / 8] ^ whole.bytes[bit / 8]) & mask)
-            return false;
-    }
-    return true;
+    return network_read(address, &one) != NETWORK_MALFORMED &&
+           network_read(wanted, &whole) != NETWORK_MALFORMED && network_covers(&whole, &one);
 }
 
 static bool has_name(const struct log_filter *filter, const char *name)

@@ -30,6 +30,12 @@ static bool read_address(const char *text, struct network *network)
     return inet_pton(network->v6 ? AF_INET6 : AF_INET, text, network->bytes) == 1;
 }
 
+bool network_is_address(const char *text)
+{
+    struct network network;
+    return read_address(text, &network);
+}
+
 /* The bits of byte `at` that count. */
 static uint8_t mask(const struct network *network, unsigned at)
 {

@@ -24,6 +24,9 @@ enum network_error {
 };
 enum network_error network_read(const char *text, struct network *network);
 
+/* True for a numeric address, without a scope and a prefix. */
+bool network_is_address(const char *text);
+
 /* True when a numeric address is in it; a scope ("%eth0") does not matter. False for anything that
  * is no address. */
 bool network_has(const struct network *network, const char *address);

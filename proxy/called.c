@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "crypto/text.h"
+#include "policy/network.h"
 
 enum { HOST_MAX = 1024 };
 
@@ -47,13 +48,6 @@ static struct host host_of(const char *name)
     return host;
 }
 
-static bool is_address(const struct host *host)
-{
-    uint8_t bytes[sizeof(struct in6_addr)];
-    return inet_pton(AF_INET, host->text, bytes) == 1 ||
-           inet_pton(AF_INET6, host->text, bytes) == 1;
-}
-
 static bool same_address(const struct host *a, const struct host *b)
 {
     struct in6_addr left, right;
@@ -67,7 +61,7 @@ bool called_the_same(const char *a, const char *b)
     if (left.size == 0 || right.size == 0 || text_same_name(left.text, right.text) ||
         same_address(&left, &right))
         return true;
-    if (is_address(&left) || is_address(&right))
+    if (network_is_address(left.text) || network_is_address(right.text))
         return false;
     bool left_dot = strchr(left.text, '.'), right_dot = strchr(right.text, '.');
     if (left_dot == right_dot)

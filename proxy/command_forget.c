@@ -1,4 +1,3 @@
-#include <arpa/inet.h>
 #include <errno.h>
 #include <getopt.h>
 #include <grp.h>
@@ -8,6 +7,7 @@
 #include <unistd.h>
 
 #include "policy/config.h"
+#include "policy/network.h"
 #include "proxy/memory_file.h"
 #include "proxy/process.h"
 #include "proxy/source.h"
@@ -39,10 +39,8 @@ static int fail(const char *what, const char *why)
 /* GUIDs have no dots and colons, addresses no four hyphens. */
 static bool name_client(const char *text, struct forget_request *request)
 {
-    struct in6_addr address;
     char source[SOURCE_SIZE];
-    bool numeric =
-        inet_pton(AF_INET, text, &address) == 1 || inet_pton(AF_INET6, text, &address) == 1;
+    bool numeric = network_is_address(text);
     bool network = strchr(text, ':') && strchr(text, '/');
     if (numeric)
         source_of(text, source);

@@ -2,20 +2,15 @@
  * `countersign doctor`: where the names of a listener lead. A name that leads to the file server
  * lets its clients go past Countersign, and one that leads nowhere keeps them out.
  */
-#include <arpa/inet.h>
 #include <ifaddrs.h>
 #include <netdb.h>
+#include <netinet/in.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "policy/network.h"
 #include "proxy/doctor.h"
-
-static bool is_address(const char *text)
-{
-    struct in6_addr address;
-    return inet_pton(AF_INET, text, &address) == 1 || inet_pton(AF_INET6, text, &address) == 1;
-}
 
 static bool name_of(const struct sockaddr *address, char text[NI_MAXHOST])
 {
@@ -82,7 +77,7 @@ void doctor_names(struct check *check, const struct config *config)
         if (listener->names_count == 0)
             check_say("  none but its address");
         for (unsigned j = 0; j < listener->names_count; j++)
-            if (!is_address(listener->names[j]))
+            if (!network_is_address(listener->names[j]))
                 check_name(check, listener, listener->names[j]);
     }
 }

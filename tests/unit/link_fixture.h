@@ -21,8 +21,7 @@
 #include "proxy/command.h"
 #include "proxy/open.h"
 #include "proxy/worker_state.h"
-
-#define COUNT_OF(array) (sizeof(array) / sizeof((array)[0]))
+#include "tests/unit/count_of.h"
 
 enum { FIXTURE_CLIENT_ID = 0x1111, FIXTURE_UPSTREAM_ID = 0x2222 };
 

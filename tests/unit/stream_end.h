@@ -18,6 +18,7 @@
 #include <cmocka.h>
 
 #include "proxy/stream.h"
+#include "tests/unit/count_of.h"
 
 enum { FRAMES_MAX = 4096, POOL_LIMIT = 256 << 20 };
 
@@ -107,6 +108,23 @@ static inline void end_close(struct end *end)
     if (end->peer >= 0)
         close(end->peer);
     event_base_free(end->base);
+}
+
+/* An end for a test, as its state. */
+static inline int end_setup(void **state)
+{
+    struct end *end = calloc(1, sizeof *end);
+    assert_non_null(end);
+    end_open(end, FRAME_MAX, POOL_LIMIT);
+    *state = end;
+    return 0;
+}
+
+static inline int end_teardown(void **state)
+{
+    end_close(*state);
+    free(*state);
+    return 0;
 }
 
 /* Lets the stream do all that it can do now. */

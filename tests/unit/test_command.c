@@ -1,8 +1,6 @@
 /* What becomes of a request, by its command. */
 #include "tests/unit/link_fixture.h"
 
-#define COUNT_OF(array) (sizeof(array) / sizeof((array)[0]))
-
 enum { BODY_MAX = 256 };
 
 static void check(struct fixture *fixture, struct request *request, int what, uint32_t status)

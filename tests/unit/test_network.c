@@ -9,8 +9,7 @@
 #include <cmocka.h>
 
 #include "policy/network.h"
-
-#define COUNT_OF(array) (sizeof(array) / sizeof((array)[0]))
+#include "tests/unit/count_of.h"
 
 static struct network network(const char *text)
 {
@@ -118,13 +117,23 @@ static void test_covers(void **state)
     }
 }
 
+static void test_is_address(void **state)
+{
+    static const char *const addresses[] = {"192.0.2.1", "::1", "2001:db8::1", "::ffff:10.0.0.1"};
+    static const char *const others[] = {"", "192.0.2", "192.0.2.0/24", "fe80::1%eth0", "files"};
+    (void)state;
+    for (size_t i = 0; i < COUNT_OF(addresses); i++)
+        assert_true(network_is_address(addresses[i]));
+    for (size_t i = 0; i < COUNT_OF(others); i++)
+        assert_false(network_is_address(others[i]));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_malformed),
-        cmocka_unit_test(test_host_bits),
-        cmocka_unit_test(test_has),
-        cmocka_unit_test(test_covers),
+        cmocka_unit_test(test_malformed),  cmocka_unit_test(test_host_bits),
+        cmocka_unit_test(test_has),        cmocka_unit_test(test_covers),
+        cmocka_unit_test(test_is_address),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

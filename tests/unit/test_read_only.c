@@ -8,8 +8,6 @@
 #include "proxy/read_only.h"
 #include "proxy/samr_call.h"
 
-#define COUNT_OF(array) (sizeof(array) / sizeof((array)[0]))
-
 enum { AT_ACCESS = 24, AT_DISPOSITION = 36, AT_OPTIONS = 40 };
 enum { OPEN = 1, OPEN_IF = 3, READ = 0x120089 };
 

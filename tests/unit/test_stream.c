@@ -2,8 +2,6 @@
  */
 #include "tests/unit/stream_end.h"
 
-#define COUNT_OF(array) (sizeof(array) / sizeof((array)[0]))
-
 static void test_one_frame(void **state)
 {
     static const size_t sizes[] = {100};
@@ -327,44 +325,32 @@ static void test_frames_that_are_held_stay_whole(void **state)
     free(bytes);
 }
 
-static int setup(void **state)
-{
-    struct end *end = calloc(1, sizeof *end);
-    assert_non_null(end);
-    end_open(end, FRAME_MAX, POOL_LIMIT);
-    *state = end;
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    end_close(*state);
-    free(*state);
-    return 0;
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(test_one_frame, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_a_frame_has_room_before_it, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_many_small_frames_in_one_read, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_split_anywhere, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_byte_by_byte, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_large_frames, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_memory_of_a_partial_frame, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_empty_frames, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_as_long_as_allowed, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_too_long, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_frames_before_a_bad_one_count, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_one_frame, end_setup, end_teardown),
+        cmocka_unit_test_setup_teardown(test_a_frame_has_room_before_it, end_setup, end_teardown),
+        cmocka_unit_test_setup_teardown(test_many_small_frames_in_one_read, end_setup,
+                                        end_teardown),
+        cmocka_unit_test_setup_teardown(test_split_anywhere, end_setup, end_teardown),
+        cmocka_unit_test_setup_teardown(test_byte_by_byte, end_setup, end_teardown),
+        cmocka_unit_test_setup_teardown(test_large_frames, end_setup, end_teardown),
+        cmocka_unit_test_setup_teardown(test_memory_of_a_partial_frame, end_setup, end_teardown),
+        cmocka_unit_test_setup_teardown(test_empty_frames, end_setup, end_teardown),
+        cmocka_unit_test_setup_teardown(test_as_long_as_allowed, end_setup, end_teardown),
+        cmocka_unit_test_setup_teardown(test_too_long, end_setup, end_teardown),
+        cmocka_unit_test_setup_teardown(test_frames_before_a_bad_one_count, end_setup,
+                                        end_teardown),
         cmocka_unit_test(test_not_direct_tcp),
-        cmocka_unit_test_setup_teardown(test_pause_with_frames_already_here, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_paused_from_outside, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_pause_with_frames_already_here, end_setup,
+                                        end_teardown),
+        cmocka_unit_test_setup_teardown(test_paused_from_outside, end_setup, end_teardown),
         cmocka_unit_test(test_the_peer_closes),
-        cmocka_unit_test_setup_teardown(test_the_connection_is_reset, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_no_memory_for_a_large_frame, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_no_memory_at_all, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_frames_that_are_held_stay_whole, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_the_connection_is_reset, end_setup, end_teardown),
+        cmocka_unit_test_setup_teardown(test_no_memory_for_a_large_frame, end_setup, end_teardown),
+        cmocka_unit_test_setup_teardown(test_no_memory_at_all, end_setup, end_teardown),
+        cmocka_unit_test_setup_teardown(test_frames_that_are_held_stay_whole, end_setup,
+                                        end_teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

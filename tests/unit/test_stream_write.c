@@ -1,8 +1,6 @@
 /* Writing: the queue, our own messages, and frames that go on from one stream to another. */
 #include "tests/unit/stream_end.h"
 
-#define COUNT_OF(array) (sizeof(array) / sizeof((array)[0]))
-
 /* What the stream has sent so far and nobody has looked at yet. */
 struct received {
     uint8_t *bytes;
@@ -453,38 +451,25 @@ static void test_forwarding_in_place(void **state)
     free(to);
 }
 
-static int setup(void **state)
-{
-    struct end *end = calloc(1, sizeof *end);
-    assert_non_null(end);
-    end_open(end, FRAME_MAX, POOL_LIMIT);
-    *state = end;
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    end_close(*state);
-    free(*state);
-    return 0;
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(test_send, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_many_slices_in_order, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_neighbours_are_merged, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_own_messages, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_an_own_message_that_is_given_up, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_no_memory_for_an_own_message, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_back_pressure, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_more_while_a_write_is_partial, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_the_peer_is_gone, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_close_sends_what_it_can, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_close_drops_what_cannot_be_sent, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_send, end_setup, end_teardown),
+        cmocka_unit_test_setup_teardown(test_many_slices_in_order, end_setup, end_teardown),
+        cmocka_unit_test_setup_teardown(test_neighbours_are_merged, end_setup, end_teardown),
+        cmocka_unit_test_setup_teardown(test_own_messages, end_setup, end_teardown),
+        cmocka_unit_test_setup_teardown(test_an_own_message_that_is_given_up, end_setup,
+                                        end_teardown),
+        cmocka_unit_test_setup_teardown(test_no_memory_for_an_own_message, end_setup, end_teardown),
+        cmocka_unit_test_setup_teardown(test_back_pressure, end_setup, end_teardown),
+        cmocka_unit_test_setup_teardown(test_more_while_a_write_is_partial, end_setup,
+                                        end_teardown),
+        cmocka_unit_test_setup_teardown(test_the_peer_is_gone, end_setup, end_teardown),
+        cmocka_unit_test_setup_teardown(test_close_sends_what_it_can, end_setup, end_teardown),
+        cmocka_unit_test_setup_teardown(test_close_drops_what_cannot_be_sent, end_setup,
+                                        end_teardown),
         cmocka_unit_test(test_close_of_a_stream_that_never_opened),
-        cmocka_unit_test_setup_teardown(test_forwarding_in_place, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_forwarding_in_place, end_setup, end_teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
