@@ -1,5 +1,5 @@
 /*
- * A credentials file in a directory of its own, for tests.
+ * A credentials file for tests: its text alone, and in a directory of its own.
  */
 #ifndef COUNTERSIGN_TESTS_CREDENTIALS_FILE_H
 #define COUNTERSIGN_TESTS_CREDENTIALS_FILE_H
@@ -16,6 +16,8 @@
 #include <dirent.h>
 #include <sys/stat.h>
 #include <unistd.h>
+
+#include "crypto/credentials.h"
 
 struct place_for_test {
     char directory[64];
@@ -80,6 +82,40 @@ static inline void check_file(const char *path, const char *expected)
     char *text = text_read(path);
     assert_string_equal(text, expected);
     free(text);
+}
+
+/* Of exactly the text's size, so that AddressSanitizer sees a read behind it. */
+static inline struct credentials *text_parse(const char *text, struct credentials_error *error)
+{
+    size_t size = strlen(text);
+    uint8_t *copy = malloc(size);
+    assert_non_null(copy);
+    if (size)
+        memcpy(copy, text, size);
+    struct credentials *credentials = credentials_parse((struct span){copy, size}, error);
+    free(copy);
+    return credentials;
+}
+
+static inline struct credentials *text_parse_good(const char *text)
+{
+    struct credentials_error error;
+    struct credentials *credentials = text_parse(text, &error);
+    if (!credentials)
+        fail_msg("line %u %s", error.line, error.text);
+    return credentials;
+}
+
+/* Refused, at that line, in words that have `part` in them and nothing of a hash or a user. */
+static inline void check_bad(const char *text, unsigned line, const char *part)
+{
+    struct credentials_error error;
+    assert_null(text_parse(text, &error));
+    assert_int_equal(error.line, line);
+    if (!strstr(error.text, part))
+        fail_msg("\"%s\" does not say \"%s\"", error.text, part);
+    assert_null(strstr(error.text, "0102"));
+    assert_null(strstr(error.text, "alice"));
 }
 
 #endif

@@ -97,6 +97,14 @@ static inline bool packet_live(size_t number, struct packet *packet)
     return there;
 }
 
+/* One that must be there. */
+static inline struct packet live_packet(size_t number)
+{
+    struct packet packet = {0};
+    assert_true(packet_live(number, &packet));
+    return packet;
+}
+
 /* One of the single frames of gmac_live.json. */
 static inline struct packet packet_special(const char *name)
 {

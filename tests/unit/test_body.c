@@ -18,13 +18,6 @@ static struct packet finish(struct writer *writer)
     return packet_copy(writer->start, writer_size(writer));
 }
 
-static struct packet live(size_t number)
-{
-    struct packet packet = {0};
-    assert_true(packet_live(number, &packet));
-    return packet;
-}
-
 static void same_bytes(struct span span, const void *bytes, size_t size)
 {
     assert_int_equal(span.size, size);
@@ -119,7 +112,7 @@ static void test_session_setup_request(void **state)
 {
     (void)state;
     struct session_setup_request body;
-    struct packet packet = live(4);
+    struct packet packet = live_packet(4);
     assert_true(session_setup_request_read(packet_span(&packet), &body));
     assert_int_equal(body.flags, 0);
     assert_int_equal(body.security_mode, 3);
@@ -169,7 +162,7 @@ static void test_session_setup_response(void **state)
 {
     (void)state;
     struct session_setup_response body;
-    struct packet packet = live(3);
+    struct packet packet = live_packet(3);
     assert_true(session_setup_response_read(packet_span(&packet), &body));
     assert_int_equal(body.session_flags, 0);
     same_bytes(body.token, &packet.at[72], 0x84);
@@ -243,7 +236,7 @@ static void test_tree_connect_request(void **state)
 {
     (void)state;
     struct tree_connect_request body;
-    struct packet packet = live(12);
+    struct packet packet = live_packet(12);
     assert_true(tree_connect_request_read(packet_span(&packet), SMB_3_1_1, &body));
     assert_int_equal(body.flags, 0);
     same_bytes(body.path, &packet.at[72], 0x22);
@@ -292,7 +285,7 @@ static void test_tree_connect_response(void **state)
 {
     (void)state;
     struct tree_connect_response body;
-    struct packet packet = live(7);
+    struct packet packet = live_packet(7);
     assert_true(tree_connect_response_read(packet_span(&packet), &body));
     assert_int_equal(body.share_type, SMB2_SHARE_TYPE_PIPE);
     assert_int_equal(body.share_flags, 0);
@@ -318,7 +311,7 @@ static void test_ioctl_request(void **state)
     static const uint8_t any[FILE_ID_SIZE] = {255, 255, 255, 255, 255, 255, 255, 255,
                                               255, 255, 255, 255, 255, 255, 255, 255};
     struct ioctl_request body;
-    struct packet packet = live(8);
+    struct packet packet = live_packet(8);
     assert_true(ioctl_request_read(packet_span(&packet), &body));
     assert_int_equal(body.code, FSCTL_DFS_GET_REFERRALS);
     assert_memory_equal(body.file_id, any, FILE_ID_SIZE);
@@ -436,7 +429,7 @@ static void test_empty_body(void **state)
     struct writer writer = begin(buffer);
     empty_body_write(&writer);
     check_limits(empty_body_read, finish(&writer), 68);
-    check_limits(empty_body_read, live(10), 68);
+    check_limits(empty_body_read, live_packet(10), 68);
     check_limits(empty_body_read, packet_special("cancel_request"), 68);
 }
 
@@ -449,7 +442,7 @@ static void test_error_body(void **state)
     error_body_write(&writer);
     assert_int_equal(writer_size(&writer), SMB2_HEADER_SIZE + 9);
     check_limits(takes_error, finish(&writer), 72);
-    check_limits(takes_error, live(9), 72);
+    check_limits(takes_error, live_packet(9), 72);
 
     struct packet packet = packet_special("pending_response_unsigned");
     assert_true(error_body_read(packet_span(&packet), &contexts, &data));

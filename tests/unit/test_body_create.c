@@ -4,13 +4,6 @@
 
 enum { MESSAGE_MAX = 1024, CONTEXTS_AT_IN_REQUEST = 112, CONTEXTS_SIZE_IN_REQUEST = 116 };
 
-static struct packet live(size_t number)
-{
-    struct packet packet = {0};
-    assert_true(packet_live(number, &packet));
-    return packet;
-}
-
 static bool takes_request(const struct packet *packet)
 {
     struct create_request body;
@@ -37,7 +30,7 @@ static void test_request_recorded(void **state)
 {
     (void)state;
     struct create_request body;
-    struct packet packet = live(28);
+    struct packet packet = live_packet(28);
     assert_true(create_request_read(packet_span(&packet), &body));
     assert_int_equal(body.oplock_level, 0);
     assert_int_equal(body.desired_access, 0x00120089);
@@ -55,7 +48,7 @@ static void test_request_recorded(void **state)
     assert_int_equal(body.name.size, 42);
     packet_free(&packet);
 
-    packet = live(14); /* the root of the share: no name */
+    packet = live_packet(14); /* the root of the share: no name */
     assert_true(create_request_read(packet_span(&packet), &body));
     assert_int_equal(body.name.size, 0);
     check_truncated(takes_request, &packet, 120);
@@ -79,7 +72,7 @@ static void test_request_ranges(void **state)
         {NAME_SIZE, 200, false},
         {NAME_SIZE, 0xffff, false},
     };
-    struct packet packet = live(28);
+    struct packet packet = live_packet(28);
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         struct packet copy = packet_copy(packet.at, packet.size);
         put_le16(&copy.at[cases[i].at], cases[i].value);
@@ -101,7 +94,7 @@ static void test_request_contexts_range(void **state)
         {112, 8, false},       {0, 8, false},           {160, 8, false},          {3, 0, true},
         {0xfffffff8, 0, true}, {0xfffffff8, 16, false}, {136, 0xfffffff8, false},
     };
-    struct packet packet = live(28);
+    struct packet packet = live_packet(28);
     struct packet longer = {.at = calloc(1, 152), .size = 152};
     assert_non_null(longer.at);
     memcpy(longer.at, packet.at, packet.size);
@@ -118,7 +111,7 @@ static void test_response_recorded(void **state)
 {
     (void)state;
     struct create_response body;
-    struct packet packet = live(15);
+    struct packet packet = live_packet(15);
     assert_true(create_response_read(packet_span(&packet), &body));
     assert_int_equal(body.oplock_level, 0);
     assert_memory_equal(body.file_id, &packet.at[128], FILE_ID_SIZE);
@@ -133,7 +126,7 @@ static void test_response_recorded(void **state)
 static void test_response_contexts_range(void **state)
 {
     (void)state;
-    struct packet packet = live(15);
+    struct packet packet = live_packet(15);
     struct packet longer = {.at = calloc(1, 176), .size = 176};
     struct create_response body;
     assert_non_null(longer.at);

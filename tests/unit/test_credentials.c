@@ -1,46 +1,9 @@
 /* The credentials file: what is found, what is refused, and what a name cannot be made to mean. */
 #include "tests/unit/credentials_file.h"
 
-#include "crypto/credentials.h"
-
 #define HASH_1 "0102030405060708090a0b0c0d0e0f10"
 #define HASH_2 "AABBCCDDEEFF00112233445566778899"
 #define HASH_3 "ffffffffffffffffffffffffffffffff"
-
-static struct credentials *parse(const char *text, struct credentials_error *error)
-{
-    /* Of exactly the text's size, so that AddressSanitizer sees a read behind it. */
-    size_t size = strlen(text);
-    uint8_t *copy = malloc(size);
-    assert_non_null(copy);
-    if (size)
-        memcpy(copy, text, size);
-    struct credentials *credentials = credentials_parse((struct span){copy, size}, error);
-    free(copy);
-    return credentials;
-}
-
-static struct credentials *parse_good(const char *text)
-{
-    struct credentials_error error;
-    struct credentials *credentials = parse(text, &error);
-    if (!credentials)
-        fail_msg("line %u %s", error.line, error.text);
-    return credentials;
-}
-
-/* Refused, at that line, in words that have `part` in them and nothing of a hash. */
-static void check_bad(const char *text, unsigned line, const char *part)
-{
-    struct credentials_error error;
-    struct credentials *credentials = parse(text, &error);
-    assert_null(credentials);
-    assert_int_equal(error.line, line);
-    if (!strstr(error.text, part))
-        fail_msg("\"%s\" does not say \"%s\"", error.text, part);
-    assert_null(strstr(error.text, "0102"));
-    assert_null(strstr(error.text, "alice"));
-}
 
 /* The first byte of the hash that is found; -1 for none. */
 static int found_user(const struct credentials *credentials, const char *user, const char *domain)
@@ -67,12 +30,12 @@ static void test_users_are_found(void **state)
     (void)state;
     static const uint8_t hash_1[] = {1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16};
     uint8_t hash[NT_HASH_SIZE];
-    struct credentials *credentials = parse_good("# users\n"
-                                                 "user:alice:" HASH_1 "\n"
-                                                 "\n"
-                                                 "  # with a domain\n"
-                                                 "user:CORP\\Alice:" HASH_2 "\r\n"
-                                                 "user:bob smith:" HASH_3);
+    struct credentials *credentials = text_parse_good("# users\n"
+                                                      "user:alice:" HASH_1 "\n"
+                                                      "\n"
+                                                      "  # with a domain\n"
+                                                      "user:CORP\\Alice:" HASH_2 "\r\n"
+                                                      "user:bob smith:" HASH_3);
     assert_int_equal(credentials_users(credentials), 3);
     assert_int_equal(credentials_mapped(credentials), 0);
     assert_true(credentials_find_user(credentials, "ALICE", "", hash));
@@ -91,7 +54,7 @@ static void test_users_are_found(void **state)
 static void test_an_entry_with_a_domain_needs_the_domain(void **state)
 {
     (void)state;
-    struct credentials *credentials = parse_good("user:CORP\\alice:" HASH_1 "\n");
+    struct credentials *credentials = text_parse_good("user:CORP\\alice:" HASH_1 "\n");
     assert_int_equal(found_user(credentials, "alice", "corp"), 1);
     assert_int_equal(found_user(credentials, "alice", ""), -1);
     assert_int_equal(found_user(credentials, "alice", "OTHER"), -1);
@@ -105,7 +68,7 @@ static void test_an_entry_with_a_domain_needs_the_domain(void **state)
 static void test_a_domain_is_one_part(void **state)
 {
     (void)state;
-    struct credentials *credentials = parse_good("user:alice:" HASH_1 "\n");
+    struct credentials *credentials = text_parse_good("user:alice:" HASH_1 "\n");
     assert_int_equal(found_user(credentials, "alice", "A"), 1);
     assert_int_equal(found_user(credentials, "alice", "A\\B"), -1);
     assert_int_equal(found_user(credentials, "alice", "\\"), -1);
@@ -115,7 +78,7 @@ static void test_a_domain_is_one_part(void **state)
 static void test_names_of_any_length_are_looked_up(void **state)
 {
     (void)state;
-    struct credentials *credentials = parse_good("user:alice:" HASH_1 "\n");
+    struct credentials *credentials = text_parse_good("user:alice:" HASH_1 "\n");
     char *name = malloc(100001);
     assert_non_null(name);
     memset(name, 'a', 100000);
@@ -131,7 +94,7 @@ static void test_names_of_any_length_are_looked_up(void **state)
 static void test_case_beyond_ascii(void **state)
 {
     (void)state;
-    struct credentials *credentials = parse_good("user:\xc3\xa4nne:" HASH_1 "\n");
+    struct credentials *credentials = text_parse_good("user:\xc3\xa4nne:" HASH_1 "\n");
     assert_int_equal(found_user(credentials, "\xc3\x84NNE", ""), 1);
     assert_int_equal(found_user(credentials, "anne", ""), -1);
     credentials_free(credentials);
@@ -141,10 +104,10 @@ static void test_mapped_accounts_are_found(void **state)
 {
     (void)state;
     struct account account;
-    struct credentials *credentials = parse_good("mapped:*:NAS\\service:" HASH_1 "\n"
-                                                 "mapped:alice:svc-alice:" HASH_2 "\n"
-                                                 "mapped:CORP\\bob:NAS\\svc-bob:" HASH_3 "\n"
-                                                 "user:alice:" HASH_3 "\n");
+    struct credentials *credentials = text_parse_good("mapped:*:NAS\\service:" HASH_1 "\n"
+                                                      "mapped:alice:svc-alice:" HASH_2 "\n"
+                                                      "mapped:CORP\\bob:NAS\\svc-bob:" HASH_3 "\n"
+                                                      "user:alice:" HASH_3 "\n");
     assert_int_equal(credentials_users(credentials), 1);
     assert_int_equal(credentials_mapped(credentials), 3);
     check_mapped(credentials, "Alice", "ANY", "", "svc-alice", 0xaa);
@@ -156,7 +119,7 @@ static void test_mapped_accounts_are_found(void **state)
     assert_int_equal(found_user(credentials, "*", ""), -1);
     credentials_free(credentials);
 
-    credentials = parse_good("mapped:alice:svc:" HASH_1 "\n");
+    credentials = text_parse_good("mapped:alice:svc:" HASH_1 "\n");
     assert_false(credentials_find_mapped(credentials, "bob", "", CREDENTIALS_PLAIN, &account));
     assert_false(credentials_find_mapped(credentials, "*", "", CREDENTIALS_PLAIN, &account));
     assert_false(credentials_find_mapped(credentials, "alice", "", CREDENTIALS_EXACT, &account));
@@ -171,7 +134,7 @@ static void test_domain_users_are_not_local_ones(void **state)
     (void)state;
     uint8_t hash[NT_HASH_SIZE];
     struct credentials *credentials =
-        parse_good("user:alice:" HASH_1 "\nuser:CORP\\bob:" HASH_2 "\n");
+        text_parse_good("user:alice:" HASH_1 "\nuser:CORP\\bob:" HASH_2 "\n");
     assert_false(credentials_find_domain_user(credentials, "alice", "CORP", hash));
     assert_false(credentials_find_domain_user(credentials, "alice", "", hash));
     assert_true(credentials_find_domain_user(credentials, "BOB", "corp", hash));
@@ -193,9 +156,9 @@ static void test_mapped_by_kerberos(void **state)
 {
     (void)state;
     struct credentials *credentials =
-        parse_good("mapped:*:svc@CORP.EXAMPLE.COM:keytab=/etc/countersign/svc.keytab\n"
-                   "mapped:alice:nas-alice@CORP.EXAMPLE.COM:password= a:b=c# \r\n"
-                   "mapped:bob:bob@corp:" HASH_1 "\n");
+        text_parse_good("mapped:*:svc@CORP.EXAMPLE.COM:keytab=/etc/countersign/svc.keytab\n"
+                        "mapped:alice:nas-alice@CORP.EXAMPLE.COM:password= a:b=c# \r\n"
+                        "mapped:bob:bob@corp:" HASH_1 "\n");
     check_secret(credentials, "anybody", ACCOUNT_KEYTAB, "svc@CORP.EXAMPLE.COM",
                  "/etc/countersign/svc.keytab");
     check_secret(credentials, "alice", ACCOUNT_PASSWORD, "nas-alice@CORP.EXAMPLE.COM", " a:b=c# ");
@@ -208,7 +171,7 @@ static void test_an_empty_file_is_valid(void **state)
     (void)state;
     static const char *const texts[] = {"", "\n", "# nobody yet", "\n \t\r\n#\n"};
     for (size_t i = 0; i < 4; i++) {
-        struct credentials *credentials = parse_good(texts[i]);
+        struct credentials *credentials = text_parse_good(texts[i]);
         assert_int_equal(credentials_users(credentials) + credentials_mapped(credentials), 0);
         assert_int_equal(found_user(credentials, "alice", ""), -1);
         credentials_free(credentials);
@@ -270,7 +233,7 @@ static void check_name_length(size_t length, bool good)
     char text[CREDENTIALS_LINE_MAX];
     struct credentials_error error;
     snprintf(text, sizeof text, "user:%0*d:" HASH_1 "\n", (int)length, 0);
-    struct credentials *credentials = parse(text, &error);
+    struct credentials *credentials = text_parse(text, &error);
     assert_int_equal(credentials != NULL, good);
     credentials_free(credentials);
 }
@@ -289,7 +252,7 @@ static void test_long_names_are_refused_not_cut(void **state)
     check_bad(text, 1, "longer than");
     /* A comment may be as long as it likes. */
     text[0] = '#';
-    credentials_free(parse_good(text));
+    credentials_free(text_parse_good(text));
     free(text);
 }
 
@@ -299,8 +262,8 @@ static void test_two_lines_for_one_name(void **state)
     check_bad("user:alice:" HASH_1 "\nuser:bob:" HASH_1 "\nuser:ALICE:" HASH_2 "\n", 3, "line 1");
     check_bad("mapped:*:a:" HASH_1 "\n\nmapped:*:b:" HASH_1 "\n", 3, "line 1");
     check_bad("user:c\\alice:" HASH_1 "\nuser:C\\Alice:" HASH_1 "\n", 2, "line 1");
-    credentials_free(parse_good("user:alice:" HASH_1 "\nuser:C\\alice:" HASH_1
-                                "\nmapped:alice:a:" HASH_1 "\nuser:alic:" HASH_1 "\n"));
+    credentials_free(text_parse_good("user:alice:" HASH_1 "\nuser:C\\alice:" HASH_1
+                                     "\nmapped:alice:a:" HASH_1 "\nuser:alic:" HASH_1 "\n"));
 }
 
 struct seen {
@@ -320,7 +283,7 @@ static void test_each_goes_in_file_order(void **state)
     (void)state;
     struct seen seen = {""};
     struct credentials *credentials =
-        parse_good("user:zoe:" HASH_1 "\nmapped:*:D\\x:" HASH_1 "\nuser:Adam:" HASH_1 "\n");
+        text_parse_good("user:zoe:" HASH_1 "\nmapped:*:D\\x:" HASH_1 "\nuser:Adam:" HASH_1 "\n");
     credentials_each(credentials, note, &seen);
     assert_string_equal(seen.text, "0 zoe -;1 * D\\x;0 Adam -;");
     credentials_free(credentials);
@@ -409,7 +372,7 @@ static void test_many_entries(void **state)
     for (int i = 0; i < MANY; i++)
         used += (size_t)snprintf(&text[used], room - used,
                                  "user:User%d:%02x02030405060708090a0b0c0d0e0f10\n", i, i & 0xff);
-    struct credentials *credentials = parse_good(text);
+    struct credentials *credentials = text_parse_good(text);
     assert_int_equal(credentials_users(credentials), MANY);
     for (int i = 0; i < MANY; i += 97) {
         snprintf(name, sizeof name, "uSER%d", i);

@@ -1,49 +1,16 @@
 /* Groups of the credentials file: what is found, what is refused, and how they are changed. */
 #include "tests/unit/credentials_file.h"
 
-#include "crypto/credentials.h"
-
 #define HASH "0102030405060708090a0b0c0d0e0f10"
-
-static struct credentials *parse(const char *text, struct credentials_error *error)
-{
-    /* Of exactly the text's size, so that AddressSanitizer sees a read behind it. */
-    size_t size = strlen(text);
-    uint8_t *copy = malloc(size);
-    assert_non_null(copy);
-    if (size)
-        memcpy(copy, text, size);
-    struct credentials *credentials = credentials_parse((struct span){copy, size}, error);
-    free(copy);
-    return credentials;
-}
-
-static struct credentials *parse_good(const char *text)
-{
-    struct credentials_error error;
-    struct credentials *credentials = parse(text, &error);
-    if (!credentials)
-        fail_msg("line %u %s", error.line, error.text);
-    return credentials;
-}
-
-static void check_bad(const char *text, unsigned line, const char *part)
-{
-    struct credentials_error error;
-    assert_null(parse(text, &error));
-    assert_int_equal(error.line, line);
-    if (!strstr(error.text, part))
-        fail_msg("\"%s\" does not say \"%s\"", error.text, part);
-}
 
 static void test_members_are_found_by_their_exact_name(void **state)
 {
     (void)state;
     struct credentials *credentials =
-        parse_good("group:Finance:carol,CORP\\alice,J\xc3\xb6rg,dave@EXAMPLE.COM\r\n"
-                   "user:alice:" HASH "\n"
-                   "group:empty:\n"
-                   "group:one:bob");
+        text_parse_good("group:Finance:carol,CORP\\alice,J\xc3\xb6rg,dave@EXAMPLE.COM\r\n"
+                        "user:alice:" HASH "\n"
+                        "group:empty:\n"
+                        "group:one:bob");
     assert_int_equal(credentials_groups(credentials), 3);
     assert_int_equal(credentials_users(credentials), 1);
     assert_int_equal(credentials_mapped(credentials), 0);
@@ -94,7 +61,7 @@ static void test_a_group_may_be_long_but_not_endless(void **state)
     unsigned last = 0;
     while (size + 8 <= CREDENTIALS_GROUP_MAX)
         size += (size_t)sprintf(&text[size], "%su%06u", last ? "," : "", last), last++;
-    struct credentials *credentials = parse_good(text);
+    struct credentials *credentials = text_parse_good(text);
     for (unsigned i = 0; i < last; i += 101) {
         char name[16];
         snprintf(name, sizeof name, "U%06u", i);
@@ -105,17 +72,6 @@ static void test_a_group_may_be_long_but_not_endless(void **state)
     sprintf(&text[size], ",another one");
     check_bad(text, 1, "is longer than");
     free(text);
-}
-
-static void check_text(const struct place_for_test *place, const char *text)
-{
-    char found[4096];
-    FILE *file = fopen(place->path, "re");
-    assert_non_null(file);
-    size_t size = fread(found, 1, sizeof found - 1, file);
-    fclose(file);
-    found[size] = '\0';
-    assert_string_equal(found, text);
 }
 
 static void add(const struct place_for_test *place, const char *group, const char *first,
@@ -140,25 +96,25 @@ static void test_editing_leaves_other_lines_alone(void **state)
     struct place_for_test place = place_make();
     struct credentials_error error;
     add(&place, "finance", "alice", NULL);
-    check_text(&place, "group:finance:alice\n");
+    check_file(place.path, "group:finance:alice\n");
     text_write(place.path,
                "# first\nuser:alice:" HASH "\ngroup:Finance:alice\n\n"
                "mapped:*:guest:" HASH "\n",
                0600);
     add(&place, "finance", "CORP\\bob", "ALICE");
-    check_text(&place, "# first\nuser:alice:" HASH "\ngroup:Finance:CORP\\bob,ALICE\n\n"
-                       "mapped:*:guest:" HASH "\n");
+    check_file(place.path, "# first\nuser:alice:" HASH "\ngroup:Finance:CORP\\bob,ALICE\n\n"
+                           "mapped:*:guest:" HASH "\n");
     add(&place, "empty", NULL, NULL);
     add(&place, "finance", "carol", "Carol");
-    check_text(&place, "# first\nuser:alice:" HASH "\ngroup:Finance:CORP\\bob,ALICE,carol\n\n"
-                       "mapped:*:guest:" HASH "\ngroup:empty:\n");
+    check_file(place.path, "# first\nuser:alice:" HASH "\ngroup:Finance:CORP\\bob,ALICE,carol\n\n"
+                           "mapped:*:guest:" HASH "\ngroup:empty:\n");
     assert_true(take(&place, "finance", "corp\\BOB", &error));
     assert_true(take(&place, "EMPTY", NULL, &error));
-    check_text(&place, "# first\nuser:alice:" HASH "\ngroup:Finance:ALICE,carol\n\n"
-                       "mapped:*:guest:" HASH "\n");
+    check_file(place.path, "# first\nuser:alice:" HASH "\ngroup:Finance:ALICE,carol\n\n"
+                           "mapped:*:guest:" HASH "\n");
     assert_true(take(&place, "finance", "nobody", &error));
     assert_true(take(&place, "finance", NULL, &error));
-    check_text(&place, "# first\nuser:alice:" HASH "\n\nmapped:*:guest:" HASH "\n");
+    check_file(place.path, "# first\nuser:alice:" HASH "\n\nmapped:*:guest:" HASH "\n");
     place_clear(&place);
 }
 
@@ -169,7 +125,7 @@ static void test_a_user_that_is_edited_keeps_the_groups(void **state)
     struct credentials_error error;
     text_write(place.path, "group:a:alice\nuser:alice:" HASH "\ngroup:b:alice\n", 0600);
     assert_true(credentials_remove(place.path, CREDENTIALS_USER, "alice", &error));
-    check_text(&place, "group:a:alice\ngroup:b:alice\n");
+    check_file(place.path, "group:a:alice\ngroup:b:alice\n");
     place_clear(&place);
 }
 
@@ -197,11 +153,11 @@ static void test_what_fails_changes_nothing(void **state)
     check_refused(&place, "S-1-1-0", "x", "is a SID");
     assert_false(take(&place, "b", "alice", &error));
     assert_non_null(strstr(error.text, "no such group"));
-    check_text(&place, text);
+    check_file(place.path, text);
     assert_int_equal(place_count(&place), 1);
     text_write(place.path, "broken\n", 0600);
     check_refused(&place, "a", "x", "begins with neither");
-    check_text(&place, "broken\n");
+    check_file(place.path, "broken\n");
     place_clear(&place);
 }
 
