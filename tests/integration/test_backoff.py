@@ -8,12 +8,11 @@ import signal
 import pytest
 
 import smb2
+from front import Front
 from harness import USERS, run, wait_until
 from nas import Nas
-from proxy import Proxy, listener, upstream
 from rawclient import Disconnected, Failed, RawClient
 from rig import Rig
-from stubserver import StubServer
 
 LOCKED_AFTER = 5
 ACCOUNT_LOCKED_OUT = 0xC0000234
@@ -111,30 +110,11 @@ def test_the_file_server_would_have_locked_the_account(locking):
         rig.proxy.wait_event("upstream_login_refused", reason="back_off")
 
 
-class Refusing:
+class Refusing(Front):
     """A file server that refuses every login with `status`, and a proxy before it."""
 
     def __init__(self, status):
-        self.stub = StubServer(login_status=status)
-
-    def __enter__(self):
-        self.stub.__enter__()
-        try:
-            self.entry = listener()
-            self.proxy = Proxy([self.entry], [upstream(self.stub)]).__enter__()
-        except BaseException:
-            self.stub.__exit__(None, None, None)
-            raise
-        return self
-
-    def __exit__(self, *details):
-        try:
-            self.proxy.__exit__(*details)
-        finally:
-            self.stub.__exit__(None, None, None)
-
-    def raw(self):
-        return RawClient(self.entry["address"], self.entry["port"])
+        super().__init__(knobs={"login_status": status})
 
     def tries(self):
         """How many logins the file server has seen, of two messages each."""

@@ -16,7 +16,7 @@ import smb2
 import spnego
 from capture import TO_CLIENT
 from harness import USERS, wait_until
-from rawclient import Disconnected, Failed
+from rawclient import Failed
 from rig import Rig
 from smb2 import RESPONSE, SIGNED, replace_header
 from smbcrypto import is_signed_well, sign

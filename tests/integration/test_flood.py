@@ -10,15 +10,15 @@ import socket
 import struct
 import threading
 import time
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 
 import pytest
 
+from front import Front
 from harness import wait_until
 from memory import MIB, is_sanitized, resident
-from proxy import Proxy, listener, upstream
-from rawclient import Failed, RawClient
-from stubserver import CONTENT, FILE_ID, StubServer
+from rawclient import Failed
+from stubserver import CONTENT, FILE_ID
 
 # Within a minute on two cores; a sanitized build is slower, and what it counts is as exact.
 ATTEMPTS = 100000 if not is_sanitized() else 20000
@@ -28,29 +28,12 @@ GROWTH = 16 * MIB
 SMB1_NEGOTIATE = b"\xffSMB\x72" + bytes(27) + b"\x00" + struct.pack("<H", 13) + b"\x02NT LM 0.12\x00"
 
 
-class Front:
-    """Two workers with folding and the limiter as they are by default; a context manager."""
+class Flooded(Front):
+    """Two workers with folding and the limiter as they are by default."""
 
-    def __enter__(self):
-        with ExitStack() as stack:
-            self.stub = stack.enter_context(StubServer())
-            entry = listener(address="127.0.0.1")
-            self.where = (entry["address"], entry["port"])
-            extra = {"audit": {"fold": 60000}, "authentication": {"delay_max": 300000}}
-            self.proxy = stack.enter_context(
-                Proxy([entry], [upstream(self.stub)], workers=2, extra=extra))
-            self._stack = stack.pop_all()
-        return self
-
-    def __exit__(self, *details):
-        return self._stack.__exit__(*details)
-
-    def session(self):
-        client = RawClient(*self.where)
-        client.negotiate()
-        session = client.login("alice")
-        session.tree_connect()
-        return client, session
+    def __init__(self):
+        super().__init__(on_listener={"address": "127.0.0.1"}, workers=2,
+                         extra={"audit": {"fold": 60000}, "authentication": {"delay_max": 300000}})
 
     def counters(self):
         """The `counters` of a clean stop, and all events."""
@@ -84,7 +67,7 @@ def attack(where, attempts, payload):
 @contextmanager
 def somebody_else(front):
     """alice works all the while, on a connection of her own and on new ones; how often she did."""
-    client, session = front.session()
+    client, session = front.established()
     done, stop, failures = [0, 0], threading.Event(), []
 
     def work():
@@ -93,7 +76,7 @@ def somebody_else(front):
                 assert session.read(FILE_ID, 100) == CONTENT
                 done[0] += 1
                 if done[0] % 50 == 0:
-                    other, another = front.session()
+                    other, another = front.established()
                     with other:
                         assert another.read(FILE_ID, 100) == CONTENT
                     done[1] += 1
@@ -137,7 +120,7 @@ def flood(front, payload):
 
 def test_flood_of_smb1():
     """Messages that are refused as soon as they are read."""
-    with Front() as front:
+    with Flooded() as front:
         made, logins = flood(front, struct.pack(">I", len(SMB1_NEGOTIATE)) + SMB1_NEGOTIATE)
         counts, events = front.counters()
         assert counts["smb1_refused"] == made
@@ -159,7 +142,7 @@ def close_the_source(front):
     os.kill(recorder, signal.SIGSTOP)
     try:
         for number in range(guesses):
-            with RawClient(*front.where, source=ATTACKER) as client:
+            with front.raw(source=ATTACKER) as client:
                 client.negotiate()
                 with pytest.raises(Failed):
                     client.login(f"name{number}", "wrong")
@@ -181,7 +164,7 @@ def is_closed(where):
 
 def test_flood_from_a_closed_source():
     """Somebody who has guessed too often: connections are ended before they are read."""
-    with Front() as front:
+    with Flooded() as front:
         guesses, let_in = close_the_source(front)
         made, logins = flood(front, b"")
         counts, events = front.counters()

@@ -10,9 +10,9 @@ import pytest
 
 import bodies
 import smb2
+from front import Front
 from harness import wait_until
-from proxy import Proxy, listener, upstream
-from rawclient import Disconnected, Failed, RawClient
+from rawclient import Disconnected, Failed
 from smb2 import ASYNC, BREAK_ID, PENDING, RESPONSE, SUCCESS, Header
 from stubserver import CONTENT, ERROR_BODY, FILE_ID, Conversation, StubServer
 
@@ -20,32 +20,13 @@ STATUS_AT, CREDITS_AT, ASYNC_ID = 8, 14, 0x1234
 STRIKES = 64  # events about one link before it ends
 
 
-class Front:
-    """The proxy in front of a stub; a context manager that also knows its worker."""
-
-    def __init__(self, stub):
-        entry = listener()
-        self.where = (entry["address"], entry["port"])
-        self.proxy = Proxy([entry], [upstream(stub)])
+class Lasting(Front):
+    """The proxy in front of a stub; it also knows its worker, which must last."""
 
     def __enter__(self):
-        self.proxy.__enter__()
+        super().__enter__()
         self.workers = self.proxy.children("worker")
         return self
-
-    def __exit__(self, *details):
-        self.proxy.__exit__(*details)
-
-    def negotiated(self):
-        client = RawClient(*self.where)
-        client.negotiate()
-        return client
-
-    def established(self):
-        client = self.negotiated()
-        session = client.login()
-        session.tree_connect()
-        return client, session
 
     def assert_same_worker(self):
         self.proxy.assert_healthy()
@@ -63,7 +44,7 @@ def not_yet(raw):
 @pytest.mark.parametrize("last_setup", ["unsigned", "right"])
 def test_login_without_success(last_setup):
     """The file server's token is right, but it never says SUCCESS."""
-    with StubServer(spoil=not_yet, last_setup=last_setup) as stub, Front(stub) as front:
+    with StubServer(spoil=not_yet, last_setup=last_setup) as stub, Lasting(stub) as front:
         with front.negotiated() as client:
             with pytest.raises(Failed) as refused:
                 client.login("alice")
@@ -84,7 +65,7 @@ def one_credit(raw):
 
 def test_file_server_with_one_credit():
     """However little it grants, its client may always ask for one thing more."""
-    with StubServer(spoil=one_credit) as stub, Front(stub) as front:
+    with StubServer(spoil=one_credit) as stub, Lasting(stub) as front:
         client, session = front.established()
         with client:
             for _ in range(50):
@@ -112,7 +93,7 @@ class Inventing(Conversation):
 
 
 def test_flood_of_invented_breaks():
-    with Inventive() as stub, Front(stub) as front:
+    with Inventive() as stub, Lasting(stub) as front:
         client, session = front.established()
         with client:
             with pytest.raises(Disconnected):
@@ -152,7 +133,7 @@ class Late(Conversation):
 
 def test_late_interim_of_an_ended_session():
     """The session's user has logged off; the link and its other session go on."""
-    with Tardy() as stub, Front(stub) as front:
+    with Tardy() as stub, Lasting(stub) as front:
         client, alice = front.established()
         with client:
             bob = client.login("bob")

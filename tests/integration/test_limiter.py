@@ -2,45 +2,29 @@
 
 import os
 import signal
-from contextlib import ExitStack
 
 import pytest
 
+from front import Front
 from harness import wait_until
-from proxy import Proxy, listener, upstream
-from rawclient import Disconnected, Failed, RawClient
+from rawclient import Disconnected, Failed
 from smbtools import SmbClient
-from stubserver import StubServer
 
 LOGON_FAILURE = 0xC000006D
 LOCKED_OUT = 0xC0000234
 FAILURES = 3
 
 
-class Front:
-    """Two workers in front of an honest file server, with a limiter of its own; a context manager."""
+class Limited(Front):
+    """Two workers in front of an honest file server, with a limiter of its own."""
 
     def __init__(self, workers=2, **authentication):
-        self.authentication = {"failures": FAILURES, "delay_max": 300000, **authentication}
-        self.workers = workers
-
-    def __enter__(self):
-        with ExitStack() as stack:
-            self.stub = stack.enter_context(StubServer())
-            entry = listener(address="127.0.0.1")
-            self.where = (entry["address"], entry["port"])
-            self.proxy = stack.enter_context(
-                Proxy([entry], [upstream(self.stub)], workers=self.workers,
-                      extra={"authentication": self.authentication}))
-            self._stack = stack.pop_all()
-        return self
-
-    def __exit__(self, *details):
-        return self._stack.__exit__(*details)
+        super().__init__(on_listener={"address": "127.0.0.1"}, workers=workers, extra={
+            "authentication": {"failures": FAILURES, "delay_max": 300000, **authentication}})
 
     def attempt(self, user, password=None, source="127.0.0.1"):
         """A login on a connection of its own from a source: None, or the status of the refusal."""
-        with RawClient(*self.where, source=source) as client:
+        with self.raw(source=source) as client:
             client.negotiate()
             try:
                 client.login(user, password)
@@ -60,7 +44,7 @@ class Front:
 
 @pytest.fixture
 def front():
-    with Front() as arrangement:
+    with Limited() as arrangement:
         yield arrangement
 
 
@@ -88,7 +72,7 @@ def test_right_password_gets_in_after_the_delay(front):
 def test_limited_attempt_ends_the_connection(front):
     front.fail("alice", FAILURES, "127.0.9.1")
     front.wait_limited("alice", "127.0.9.1")
-    with RawClient(*front.where, source="127.0.9.1") as client:
+    with front.raw(source="127.0.9.1") as client:
         client.negotiate()
         # A delay may just have ended: then it is a wrong password once more, and a longer delay.
         wait_until(lambda: status_of_login(client) == LOCKED_OUT, "the refusal", 5)
@@ -105,7 +89,7 @@ def status_of_login(client):
 
 def test_source_is_closed_before_the_file_server_is_dialled():
     """Names that nobody has: after so many, no connection from there is read, and none is dialled."""
-    with Front(failures_per_source=10) as front:
+    with Limited(failures_per_source=10) as front:
         for number in range(10):
             front.fail(f"name{number}", 1, "127.0.9.1")
 
@@ -125,7 +109,7 @@ def test_source_is_closed_before_the_file_server_is_dialled():
 
 def test_neighbour_behind_the_same_nat_is_not_locked_out():
     """Who has logged in from a source goes on, whatever another one does there."""
-    with Front(failures_per_source=10) as front:
+    with Limited(failures_per_source=10) as front:
         assert front.attempt("alice", None, "127.0.9.1") is None
         for number in range(40):
             assert front.attempt(f"name{number}", "wrong", "127.0.9.1") in (LOGON_FAILURE, LOCKED_OUT)

@@ -8,32 +8,25 @@ import pytest
 
 import bodies
 import smb2
+from front import Front
 from harness import is_alive, wait_until
 from nas import Nas
-from proxy import Proxy, listener, upstream
 from rawclient import Disconnected, Failed, RawClient
 from rig import Rig
 
 REFUSED = (Disconnected, Failed)
 
 
-class Setting:
+class Setting(Front):
     """A proxy with `workers` workers straight before the file server."""
 
     def __init__(self, nas, workers=2, **on_upstream):
-        self.entry = listener()
-        self.proxy = Proxy([self.entry], [upstream(nas, **on_upstream)], workers=workers)
+        super().__init__(nas, on_upstream=on_upstream, workers=workers)
 
     def __enter__(self):
-        self.proxy.__enter__()
+        super().__enter__()
         self.proxy.may_die = True
         return self
-
-    def __exit__(self, *details):
-        self.proxy.__exit__(*details)
-
-    def raw(self, **options):
-        return RawClient(self.entry["address"], self.entry["port"], **options)
 
     def session(self, guid=None, user="alice"):
         """A new connection with a session and a tree: (client, session, number of its worker)."""

@@ -8,44 +8,23 @@ import pytest
 
 import bodies
 import smb2
-from proxy import Proxy, listener, upstream
-from rawclient import Disconnected, Failed, RawClient
-from stubserver import CONTENT, StubServer
+from front import Front
+from rawclient import Disconnected, Failed
+from stubserver import CONTENT
 
 NETWORK_NAME_DELETED = 0xC00000C9
 ERRORS = (NETWORK_NAME_DELETED, smb2.FILE_CLOSED, smb2.INVALID_PARAMETER)
 
 
-class Front:
+class Quirky(Front):
     """A stub with knobs behind a proxy whose upstream has these options."""
 
     def __init__(self, options=None, **knobs):
-        self.stub = StubServer(**knobs)
-        self.options = options or {}
-
-    def __enter__(self):
-        self.stub.__enter__()
-        self.entry = listener()
-        self.proxy = Proxy([self.entry], [upstream(self.stub, **self.options)])
-        try:
-            self.proxy.__enter__()
-        except BaseException:
-            self.stub.__exit__(None, None, None)
-            raise
-        return self
-
-    def __exit__(self, *details):
-        try:
-            self.proxy.__exit__(*details)
-        finally:
-            self.stub.__exit__(None, None, None)
+        super().__init__(knobs=knobs, on_upstream=options)
 
     def opened(self):
         """A client with a file open: (client, session, FileId)."""
-        client = RawClient(self.entry["address"], self.entry["port"])
-        client.negotiate()
-        session = client.login()
-        session.tree_connect()
+        client, session = self.established()
         return client, session, session.create("file")
 
 
@@ -73,11 +52,11 @@ def test_unsigned_errors(status, signature):
     def write(file_id):
         return bodies.write(file_id, b"more")
 
-    with Front(**knobs) as front:
+    with Quirky(**knobs) as front:
         assert ask(front, smb2.WRITE, write) is None
         front.proxy.wait_event("upstream_bad_signature", command="WRITE")
         assert not front.proxy.seen("quirk_used")
-    with Front({"quirks": ["unsigned-errors"]}, **knobs) as front:
+    with Quirky({"quirks": ["unsigned-errors"]}, **knobs) as front:
         assert ask(front, smb2.WRITE, write) == status
         told = front.proxy.wait_event("quirk_used", reason="unsigned_errors", command="WRITE")
         assert told["status"] == f"{status:#010x}" and told["verdict"] == "recorded"
@@ -88,13 +67,13 @@ def test_unsigned_errors(status, signature):
                                     (smb2.END_OF_FILE, "echo")],
                          ids=["other signature", "other status", "end of file"])
 def test_nothing_beyond_unsigned_errors(beyond):
-    with Front({"quirks": ["unsigned-errors"]}, bare_errors={smb2.WRITE: beyond}) as front:
+    with Quirky({"quirks": ["unsigned-errors"]}, bare_errors={smb2.WRITE: beyond}) as front:
         assert ask(front, smb2.WRITE, lambda file_id: bodies.write(file_id, b"more")) is None
         front.proxy.wait_event("upstream_bad_signature", verdict="refused")
 
 
 def test_success_is_never_believed():
-    with Front({"quirks": ["unsigned-errors", "unsigned-end-of-file", "unsigned-bad-share"]},
+    with Quirky({"quirks": ["unsigned-errors", "unsigned-end-of-file", "unsigned-bad-share"]},
                flipped=(smb2.READ,)) as front:
         assert ask(front, smb2.READ, read) is None
         front.proxy.wait_event("upstream_bad_signature", command="READ")
@@ -103,10 +82,10 @@ def test_success_is_never_believed():
 @pytest.mark.parametrize("signature", ["zero", "wrong"])
 def test_end_of_file_is_confirmed(signature):
     knobs = {"bare_errors": {smb2.READ: (smb2.END_OF_FILE, signature)}}
-    with Front(**knobs) as front:
+    with Quirky(**knobs) as front:
         assert ask(front, smb2.READ, read) is None
         front.proxy.wait_event("upstream_bad_signature", command="READ")
-    with Front({"quirks": ["unsigned-end-of-file"]}, **knobs) as front:
+    with Quirky({"quirks": ["unsigned-end-of-file"]}, **knobs) as front:
         assert ask(front, smb2.READ, read) == smb2.END_OF_FILE
         front.proxy.wait_event("quirk_used", reason="unsigned_end_of_file")
         assert smb2.QUERY_INFO in front.stub.commands() and not front.stub.problems
@@ -117,7 +96,7 @@ def test_end_of_file_is_confirmed(signature):
                          ids=["longer file", "confirmation wrong", "confirmation unsigned"])
 def test_end_of_file_that_is_not_confirmed(knobs):
     """Somebody who forges an end of file cuts nobody's file short."""
-    with Front({"quirks": ["unsigned-end-of-file"]},
+    with Quirky({"quirks": ["unsigned-end-of-file"]},
                bare_errors={smb2.READ: (smb2.END_OF_FILE, "wrong")}, **knobs) as front:
         assert ask(front, smb2.READ, read) is None
         front.proxy.wait_event("upstream_bad_signature", verdict="refused")
@@ -127,7 +106,7 @@ def test_bad_share():
     knobs = {"bare_errors": {smb2.TREE_CONNECT: (smb2.BAD_NETWORK_NAME, "wrong")}}
 
     def connect(front):
-        with RawClient(front.entry["address"], front.entry["port"]) as client:
+        with front.raw() as client:
             client.negotiate()
             session = client.login()
             try:
@@ -138,9 +117,9 @@ def test_bad_share():
                 return None
         return smb2.SUCCESS
 
-    with Front(**knobs) as front:
+    with Quirky(**knobs) as front:
         assert connect(front) is None
-    with Front({"quirks": ["unsigned-bad-share"]}, **knobs) as front:
+    with Quirky({"quirks": ["unsigned-bad-share"]}, **knobs) as front:
         assert connect(front) == smb2.BAD_NETWORK_NAME
         front.proxy.wait_event("quirk_used", reason="unsigned_bad_share", command="TREE_CONNECT")
 
@@ -148,7 +127,7 @@ def test_bad_share():
 @pytest.mark.parametrize("strict", [False, True])
 def test_strict(strict):
     """The end of a session that does not verify ends the session; with `strict` the connection."""
-    with Front({"strict": strict},
+    with Quirky({"strict": strict},
                bare_errors={smb2.WRITE: (smb2.USER_SESSION_DELETED, "echo")}) as front:
         client, session, file_id = front.opened()
         with client:

@@ -11,11 +11,11 @@ import bodies
 import ntlm
 import smb2
 import spnego
+from front import Front
 from harness import wait_until
-from proxy import Proxy, listener, upstream
-from rawclient import Disconnected, Failed, RawClient
+from rawclient import Disconnected, Failed
 from smb2 import Header
-from stubserver import CONTENT, FILE_ID, StubServer
+from stubserver import CONTENT, FILE_ID
 
 HALF_OPEN = 4
 STRIKES = 64  # events about one link before it ends
@@ -23,35 +23,9 @@ INSUFFICIENT_RESOURCES = 0xC000009A
 INSUFF_SERVER_RESOURCES = 0xC0000205
 
 
-class Front:
-    """The proxy in front of an honest file server, with its own limits; a context manager."""
-
-    def __init__(self, on_upstream=None, **limits):
-        self.on_upstream, self.limits = on_upstream or {}, limits
-
-    def __enter__(self):
-        with ExitStack() as stack:
-            self.stub = stack.enter_context(StubServer())
-            entry = listener()
-            self.where = (entry["address"], entry["port"])
-            self.proxy = stack.enter_context(Proxy([entry], [upstream(self.stub, **self.on_upstream)],
-                                                   extra={"limits": self.limits}))
-            self._stack = stack.pop_all()
-        return self
-
-    def __exit__(self, *details):
-        return self._stack.__exit__(*details)
-
-    def stranger(self):
-        client = RawClient(*self.where)
-        client.negotiate()
-        return client
-
-    def alice(self):
-        client = self.stranger()
-        session = client.login("alice")
-        session.tree_connect()
-        return client, session
+def limited(on_upstream=None, **limits):
+    """The proxy in front of an honest file server, with its own limits."""
+    return Front(on_upstream=on_upstream, extra={"limits": limits})
 
 
 @pytest.fixture
@@ -78,14 +52,14 @@ def begin_many(client, most):
 
 
 def test_half_open_logins_of_a_connection(front):
-    with front.stranger() as client:
+    with front.negotiated() as client:
         statuses = [begin_login(client) for _ in range(HALF_OPEN + 2)]
         assert statuses == [smb2.MORE_PROCESSING] * HALF_OPEN + [INSUFFICIENT_RESOURCES] * 2
         front.proxy.wait_event("limit_reached", reason="half_open_sessions", verdict="refused")
 
 
 def test_logins_that_have_ended_are_not_half_open(front):
-    with front.stranger() as client:
+    with front.negotiated() as client:
         for _ in range(2 * HALF_OPEN):
             with pytest.raises(Failed):
                 client.login("alice", "wrong")
@@ -98,19 +72,19 @@ def test_half_open_logins_of_many_connections(front):
     with ExitStack() as stack:
         statuses = []
         for _ in range(17):
-            statuses += begin_many(stack.enter_context(front.stranger()), 256)
+            statuses += begin_many(stack.enter_context(front.negotiated()), 256)
         assert statuses.count(smb2.MORE_PROCESSING) == 17 * HALF_OPEN
-        client, session = front.alice()
+        client, session = front.established()
         with client:
             assert session.read(FILE_ID, 100) == CONTENT
 
 
 def test_connections_to_the_file_server():
     """One too many is refused before it is dialled; when one ends, the next is served."""
-    with Front(on_upstream={"connections": 1}) as front:
-        client, session = front.alice()
+    with limited(on_upstream={"connections": 1}) as front:
+        client, session = front.established()
         with client:
-            with RawClient(*front.where) as second, pytest.raises(Failed) as refused:
+            with front.raw() as second, pytest.raises(Failed) as refused:
                 second.negotiate()
             assert refused.value.status == INSUFF_SERVER_RESOURCES
             front.proxy.wait_event("limit_reached", reason="upstream_connections", leg="upstream",
@@ -118,14 +92,14 @@ def test_connections_to_the_file_server():
             assert front.stub.connections == 1
             assert session.read(FILE_ID, 100) == CONTENT
         front.proxy.wait_event("link_ended", reason="client_closed")
-        client, session = front.alice()
+        client, session = front.established()
         with client:
             assert session.read(FILE_ID, 100) == CONTENT
         assert front.stub.connections == 2
 
 
 def test_flood_of_what_is_refused(front):
-    with front.stranger() as client:
+    with front.negotiated() as client:
         assert len(begin_many(client, 1000)) < 2 * STRIKES
         assert_ended_early(front)
 
@@ -135,13 +109,13 @@ def assert_ended_early(front):
     ended = front.proxy.wait_event("link_ended", reason="limit")
     about = [event for event in front.proxy.events() if event.get("link") == ended["link"]]
     assert STRIKES < len(about) < 2 * STRIKES
-    client, session = front.alice()
+    client, session = front.established()
     with client:
         assert session.read(FILE_ID, 100) == CONTENT
 
 
 def test_flood_of_wrong_passwords(front):
-    with front.stranger() as client:
+    with front.negotiated() as client:
         with pytest.raises(Disconnected):
             for _ in range(1000):
                 with pytest.raises(Failed):
@@ -191,12 +165,12 @@ class Flood:
 
 def test_answers_that_nobody_reads():
     """They wait in the proxy's memory, but there is room for others beside them."""
-    with Front(memory=64, connections_per_source=64) as front, ExitStack() as stack:
-        client, session = front.alice()
+    with limited(memory=64, connections_per_source=64) as front, ExitStack() as stack:
+        client, session = front.established()
         stack.enter_context(client)
-        flood = Flood([Deaf(stack.enter_context(front.stranger())) for _ in range(30)])
+        flood = Flood([Deaf(stack.enter_context(front.negotiated())) for _ in range(30)])
         wait_until(lambda: flood.is_over(session), "nobody to be read any more", 120)
-        other, another = front.alice()
+        other, another = front.established()
         with other:
             assert another.read(FILE_ID, 100) == CONTENT
         assert not front.proxy.seen("limit_reached")

@@ -11,12 +11,13 @@ import pytest
 
 import bodies
 import smb2
+from front import Front
 from harness import free_port, new_address, wait_until
 from nas import Nas
 from proxy import Proxy, listener, upstream
 from rawclient import ALL_DIALECTS, Disconnected, Failed, RawClient
 from rig import Rig
-from stubserver import CONTENT, StubServer
+from stubserver import CONTENT
 
 NOT_SERVED = (Disconnected, Failed)
 LEGACY = [number for number in ALL_DIALECTS if number < 0x311]
@@ -43,35 +44,16 @@ def test_smbd_without_a_session_key_for_us_gives_no_session(tmp_path):
         assert not rig.proxy.seen("login", user="carol")
 
 
-class Stubbed:
+class Stubbed(Front):
     """A stub behind a proxy, and a client of that proxy."""
 
     def __init__(self, *, limits=None, connect_timeout=2000, **knobs):
-        self.stub = StubServer(**knobs)
-        self.limits, self.connect_timeout = limits, connect_timeout
-
-    def __enter__(self):
-        self.stub.__enter__()
-        try:
-            entry = listener()
-            self.address, self.port = entry["address"], entry["port"]
-            extra = {"limits": self.limits} if self.limits else None
-            self.proxy = Proxy([entry], [upstream(self.stub, connect_timeout=self.connect_timeout)],
-                               extra=extra).__enter__()
-        except BaseException:
-            self.stub.__exit__(None, None, None)
-            raise
-        return self
-
-    def __exit__(self, *details):
-        try:
-            self.proxy.__exit__(*details)
-        finally:
-            self.stub.__exit__(None, None, None)
+        super().__init__(knobs=knobs, on_upstream={"connect_timeout": connect_timeout},
+                         extra={"limits": limits} if limits else None)
 
     def use(self, timeout=10, dialects=ALL_DIALECTS):
         """A whole small session; what it read."""
-        with RawClient(self.address, self.port, timeout=timeout) as client:
+        with self.raw(timeout=timeout) as client:
             client.negotiate(dialects)
             session = client.login()
             session.tree_connect()
@@ -97,7 +79,7 @@ def test_honest_stub_is_served(dialect):
 def test_interim_responses_are_told_in_words_of_our_own(hold):
     """Held back a moment, and not sent when the answer comes first."""
     with Stubbed(interim="honest", limits={"interim_hold": hold}) as case:
-        with RawClient(case.address, case.port) as client:
+        with case.raw() as client:
             client.negotiate()
             session = client.login()
             session.tree_connect()
@@ -185,7 +167,7 @@ def test_response_that_does_not_verify_is_not_passed_on(knob, command):
 def test_response_that_comes_twice_is_passed_on_once():
     """No MessageId is signed twice; the second answer ends the upstream leg."""
     with Stubbed(twice=(smb2.CREATE,)) as case:
-        with RawClient(case.address, case.port) as client:
+        with case.raw() as client:
             client.negotiate()
             session = client.login()
             session.tree_connect()
@@ -204,7 +186,7 @@ def test_forged_interims_and_breaks_do_not_reach_the_client(interim):
     """They are not signed: they may say no more than that a request of ours takes its time, or name an
     open of ours."""
     with Stubbed(interim=interim) as case:
-        with RawClient(case.address, case.port, timeout=3) as client:
+        with case.raw(timeout=3) as client:
             client.negotiate()
             session = client.login()
             session.tree_connect()
@@ -221,7 +203,7 @@ def test_forged_interims_and_breaks_do_not_reach_the_client(interim):
 def test_shares_show_nothing_that_is_not_carried():
     """DFS, clusters and redirection would lead clients past the proxy, or promise what it cannot keep."""
     with Stubbed(share_flags=0x3 | 0x800, share_capabilities=0x8 | 0x10 | 0x20 | 0x40 | 0x80 | 0x100) as case:
-        with RawClient(case.address, case.port) as client:
+        with case.raw() as client:
             client.negotiate()
             answer = client.login().tree_connect()
             flags, capabilities = struct.unpack_from("<II", answer.raw, 68)
