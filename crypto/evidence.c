@@ -77,11 +77,6 @@ const char *evidence_client(const struct evidence *evidence)
     return evidence->client;
 }
 
-int64_t evidence_expires(const struct evidence *evidence)
-{
-    return kerberos_time(evidence->creds->times.endtime);
-}
-
 krb5_error_code evidence_creds(const struct evidence *evidence, krb5_context context,
                                krb5_creds *creds)
 {

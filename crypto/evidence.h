@@ -31,9 +31,6 @@ void evidence_release(struct evidence *evidence);
 const char *evidence_service(const struct evidence *evidence);
 const char *evidence_client(const struct evidence *evidence);
 
-/* The ticket's end, in seconds since 1970 UTC. */
-int64_t evidence_expires(const struct evidence *evidence);
-
 /* Fills `creds` with a copy, for krb5_cc_store_cred(); the caller frees it with
  * krb5_free_cred_contents(), also to wipe it. On an error `creds` is zeroed. */
 MUST_USE krb5_error_code evidence_creds(const struct evidence *evidence, krb5_context context,

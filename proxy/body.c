@@ -38,12 +38,6 @@ void empty_body_write(struct writer *writer)
     write_le16(writer, 0);
 }
 
-bool empty_body_read(struct span message)
-{
-    struct reader reader;
-    return body_open(message, EMPTY_BODY, &reader) && read_skip(&reader, sizeof(uint16_t));
-}
-
 void error_body_write(struct writer *writer)
 {
     write_le16(writer, ERROR_BODY);

@@ -128,20 +128,17 @@ struct create_context {
 };
 MUST_USE bool create_context_next(struct span *rest, struct create_context *context, bool *broken);
 
-/* OPLOCK_BREAK (2.2.23 to 2.2.25): notification, acknowledgement and response, oplock (24) or lease
- * (44 as notification, 36 otherwise). */
+/* OPLOCK_BREAK as a notification, of an oplock (2.2.23.1) or of a lease (2.2.23.2). */
 struct break_body {
     bool lease;
     uint8_t file_id[FILE_ID_SIZE];     /* oplock */
     uint8_t lease_key[LEASE_KEY_SIZE]; /* lease */
 };
 MUST_USE bool break_notification_read(struct span message, struct break_body *body);
-MUST_USE bool break_other_read(struct span message, struct break_body *body);
 
 /* Bodies with nothing but StructureSize and a reserved field: LOGOFF, TREE_DISCONNECT, ECHO,
  * CANCEL, FLUSH's and CLOSE's are not. */
 void empty_body_write(struct writer *writer);
-MUST_USE bool empty_body_read(struct span message);
 
 /* The error response body (2.2.2): 9 bytes, no data. */
 void error_body_write(struct writer *writer);

@@ -2,8 +2,8 @@
 
 #include "proxy/body_layout.h"
 
-/* StructureSize tells which of the bodies it is (MS-SMB2 2.2.23 to 2.2.25). */
-enum { OPLOCK_BODY = 24, LEASE_NOTIFICATION_BODY = 44, LEASE_OTHER_BODY = 36 };
+/* StructureSize tells which of the bodies it is (MS-SMB2 2.2.23). */
+enum { OPLOCK_BODY = 24, LEASE_BODY = 44 };
 
 /* StructureSize, OplockLevel and two reserved fields; then FileId ends the body. */
 static bool oplock_read(struct span message, struct break_body *body)
@@ -17,14 +17,14 @@ static bool oplock_read(struct span message, struct break_body *body)
     return true;
 }
 
-/* StructureSize, NewEpoch or a reserved field, Flags, LeaseKey, and more. */
-static bool lease_read(struct span message, uint16_t structure_size, struct break_body *body)
+/* StructureSize, NewEpoch, Flags, LeaseKey, and more. */
+static bool lease_read(struct span message, struct break_body *body)
 {
     struct break_body read = {.lease = true};
     struct span whole;
     struct reader reader;
-    if (!span_slice(message, SMB2_HEADER_SIZE, structure_size, &whole) ||
-        !body_open(message, structure_size, &reader) || !read_skip(&reader, 2 + 4) ||
+    if (!span_slice(message, SMB2_HEADER_SIZE, LEASE_BODY, &whole) ||
+        !body_open(message, LEASE_BODY, &reader) || !read_skip(&reader, 2 + 4) ||
         !read_copy(&reader, read.lease_key, LEASE_KEY_SIZE))
         return false;
     *body = read;
@@ -33,10 +33,5 @@ static bool lease_read(struct span message, uint16_t structure_size, struct brea
 
 bool break_notification_read(struct span message, struct break_body *body)
 {
-    return oplock_read(message, body) || lease_read(message, LEASE_NOTIFICATION_BODY, body);
-}
-
-bool break_other_read(struct span message, struct break_body *body)
-{
-    return oplock_read(message, body) || lease_read(message, LEASE_OTHER_BODY, body);
+    return oplock_read(message, body) || lease_read(message, body);
 }

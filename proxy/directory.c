@@ -87,11 +87,6 @@ enum directory_answer directory_find(struct directory *directory,
     return DIRECTORY_FOUND;
 }
 
-size_t directory_count(const struct directory *directory)
-{
-    return directory->items.count;
-}
-
 void directory_entry_write(struct writer *writer, uint64_t query,
                            const struct directory_entry *entry)
 {

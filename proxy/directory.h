@@ -38,7 +38,6 @@ void directory_add(struct directory *directory, const struct directory_entry *en
 /* Looks one up for `who`; `upstream_id` is set when it was FOUND. */
 enum directory_answer directory_find(struct directory *directory,
                                      const struct directory_entry *wanted, uint64_t *upstream_id);
-size_t directory_count(const struct directory *directory);
 
 /*
  * Messages between a worker and the recorder (types in recorder.h). An ADD or FIND packs an entry

@@ -5,7 +5,6 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
 from sides import all_sides
-from torture import suite_of
 
 
 def outcome(direct, proxied):

@@ -67,12 +67,6 @@ static bool takes_notification(struct span message)
     return break_notification_read(message, &body);
 }
 
-static bool takes_other_break(struct span message)
-{
-    struct break_body body;
-    return break_other_read(message, &body);
-}
-
 static bool takes_error(struct span message)
 {
     struct span data;
@@ -390,14 +384,10 @@ static void test_break_oplock(void **state)
     assert_true(break_notification_read(packet_span(&packet), &body));
     assert_false(body.lease);
     assert_memory_equal(body.file_id, &packet.at[72], FILE_ID_SIZE);
-    assert_true(break_other_read(packet_span(&packet), &body));
-    assert_false(body.lease);
-    assert_memory_equal(body.file_id, &packet.at[72], FILE_ID_SIZE);
-    check_limits(takes_notification, packet_copy(packet.at, packet.size), 88);
-    check_limits(takes_other_break, packet, 88);
+    check_limits(takes_notification, packet, 88);
 }
 
-/* A lease break is 44 bytes as a notification and 36 otherwise; neither passes for the other. */
+/* A lease break is 44 bytes as a notification; an acknowledgement, of 36, does not pass for one. */
 static void test_break_lease(void **state)
 {
     (void)state;
@@ -414,11 +404,13 @@ static void test_break_lease(void **state)
         struct packet packet = finish(&writer);
         bool notification = sizes[i] == 44;
         assert_int_equal(break_notification_read(packet_span(&packet), &body), notification);
-        assert_int_equal(break_other_read(packet_span(&packet), &body), !notification);
+        if (!notification) {
+            packet_free(&packet);
+            continue;
+        }
         assert_true(body.lease);
         assert_memory_equal(body.lease_key, "0123456789abcdef", LEASE_KEY_SIZE);
-        check_limits(notification ? takes_notification : takes_other_break, packet,
-                     SMB2_HEADER_SIZE + sizes[i]);
+        check_limits(takes_notification, packet, SMB2_HEADER_SIZE + sizes[i]);
     }
 }
 
@@ -428,9 +420,9 @@ static void test_empty_body(void **state)
     uint8_t buffer[MESSAGE_MAX];
     struct writer writer = begin(buffer);
     empty_body_write(&writer);
-    check_limits(empty_body_read, finish(&writer), 68);
-    check_limits(empty_body_read, live_packet(10), 68);
-    check_limits(empty_body_read, packet_special("cancel_request"), 68);
+    static const uint8_t body[] = {4, 0, 0, 0};
+    assert_int_equal(writer_size(&writer), SMB2_HEADER_SIZE + sizeof body);
+    assert_memory_equal(&buffer[SMB2_HEADER_SIZE], body, sizeof body);
 }
 
 static void test_error_body(void **state)
