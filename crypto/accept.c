@@ -40,7 +40,9 @@ const char *refusal_name(enum refusal refusal)
         [REFUSAL_NONE] = "none",
         [REFUSAL_MALFORMED] = "malformed",
         [REFUSAL_NO_MECHANISM] = "no_mechanism",
-        [REFUSAL_MECH_LIST_MIC] = "mech_list_mic",
+        [REFUSAL_OTHER_MECHANISM] = "other_mechanism",
+        [REFUSAL_MECH_LIST_MIC_WRONG] = "mech_list_mic_wrong",
+        [REFUSAL_MECH_LIST_MIC_MISSING] = "mech_list_mic_missing",
         [REFUSAL_OUT_OF_ORDER] = "out_of_order",
         [REFUSAL_FLAGS] = "flags",
         [REFUSAL_NTLMV1] = "ntlmv1",
@@ -159,9 +161,9 @@ static enum refusal exchange_mics(const struct acceptor *acceptor, struct span t
 {
     const struct span list = {acceptor->mech_list, acceptor->mech_list_size};
     if (theirs.size == 0)
-        return acceptor->mic_needed ? REFUSAL_MECH_LIST_MIC : REFUSAL_NONE;
+        return acceptor->mic_needed ? REFUSAL_MECH_LIST_MIC_MISSING : REFUSAL_NONE;
     if (!mic_right(acceptor, list, theirs))
-        return REFUSAL_MECH_LIST_MIC;
+        return REFUSAL_MECH_LIST_MIC_WRONG;
     return mic_write(acceptor, list, ours) ? REFUSAL_NONE : REFUSAL_INTERNAL;
 }
 
@@ -224,8 +226,10 @@ static enum step take_ticket(struct acceptor *acceptor, struct span token, struc
 static enum step take_mic(struct acceptor *acceptor, const struct spnego_response *token)
 {
     const struct span list = {acceptor->mech_list, acceptor->mech_list_size};
-    if (token->mic.size == 0 || !mic_right(acceptor, list, token->mic))
-        return refuse(acceptor, REFUSAL_MECH_LIST_MIC);
+    if (token->mic.size == 0)
+        return refuse(acceptor, REFUSAL_MECH_LIST_MIC_MISSING);
+    if (!mic_right(acceptor, list, token->mic))
+        return refuse(acceptor, REFUSAL_MECH_LIST_MIC_WRONG);
     acceptor->state = ACCEPT_DONE;
     return STEP_DONE;
 }

@@ -50,17 +50,19 @@ struct accept_policy {
 /* Why an attempt was refused. Each has a name for the log and is one kind of event. */
 enum refusal {
     REFUSAL_NONE,
-    REFUSAL_MALFORMED,      /* not a token of any kind we know, or a broken one */
-    REFUSAL_NO_MECHANISM,   /* SPNEGO offered nothing we take */
-    REFUSAL_MECH_LIST_MIC,  /* mechListMIC wrong, or missing where it is required */
-    REFUSAL_OUT_OF_ORDER,   /* AUTHENTICATE without our CHALLENGE, or a second one */
-    REFUSAL_FLAGS,          /* NTLM flags without what signing needs, or changed under way */
-    REFUSAL_NTLMV1,         /* NTLMv1, NTLM2 session response or LM only */
-    REFUSAL_ANONYMOUS,      /* empty user, empty response or the anonymous flag */
-    REFUSAL_UNKNOWN_USER,   /* no such account here; clients are told LOGON_FAILURE */
-    REFUSAL_WRONG_PASSWORD, /* NTProofStr wrong; clients are told LOGON_FAILURE */
-    REFUSAL_AV_PAIRS,       /* an AV pair of our CHALLENGE missing or changed in the response */
-    REFUSAL_MIC_MISSING,    /* required by policy or announced, and not there */
+    REFUSAL_MALFORMED,             /* not a token of any kind we know, or a broken one */
+    REFUSAL_NO_MECHANISM,          /* SPNEGO offered nothing we take */
+    REFUSAL_OTHER_MECHANISM,       /* upstream: the file server chose what we did not offer */
+    REFUSAL_MECH_LIST_MIC_WRONG,   /* not over the list that we know, or not with the key */
+    REFUSAL_MECH_LIST_MIC_MISSING, /* … and it is required (RFC 4178 5) */
+    REFUSAL_OUT_OF_ORDER,          /* AUTHENTICATE without our CHALLENGE, or a second one */
+    REFUSAL_FLAGS,                 /* NTLM flags without what signing needs, or changed under way */
+    REFUSAL_NTLMV1,                /* NTLMv1, NTLM2 session response or LM only */
+    REFUSAL_ANONYMOUS,             /* empty user, empty response or the anonymous flag */
+    REFUSAL_UNKNOWN_USER,          /* no such account here; clients are told LOGON_FAILURE */
+    REFUSAL_WRONG_PASSWORD,        /* NTProofStr wrong; clients are told LOGON_FAILURE */
+    REFUSAL_AV_PAIRS,    /* an AV pair of our CHALLENGE missing or changed in the response */
+    REFUSAL_MIC_MISSING, /* required by policy or announced, and not there */
     REFUSAL_MIC_WRONG,
     REFUSAL_TARGET_NAME_WRONG,   /* the client meant another server: a relay */
     REFUSAL_TARGET_NAME_MISSING, /* required by policy */

@@ -11,6 +11,7 @@ enum { IDENTITY_TEXTS = 5 };
 struct packed_identity {
     enum mechanism mechanism;
     enum authority authority;
+    enum target_absence target_absence;
     bool spnego, mic_present, mutual;
     int64_t expires;
     uint8_t groups[IDENTITY_GROUPS_MAX / 8];
@@ -26,6 +27,16 @@ const char *mechanism_name(enum mechanism mechanism)
     case MECHANISM_NONE: break;
     }
     return "none";
+}
+
+const char *target_absence_name(enum target_absence absence)
+{
+    switch (absence) {
+    case TARGET_EMPTY: return "empty";
+    case TARGET_UNTRUSTED: return "untrusted";
+    case TARGET_ABSENT: break;
+    }
+    return "absent";
 }
 
 const char *authority_name(enum authority authority)
@@ -64,6 +75,7 @@ struct packed_identity *identity_pack(const struct identity *identity)
         return NULL;
     packed->mechanism = identity->mechanism;
     packed->authority = identity->authority;
+    packed->target_absence = identity->target_absence;
     packed->spnego = identity->spnego;
     packed->mic_present = identity->mic_present;
     packed->mutual = identity->mutual;
@@ -85,6 +97,7 @@ void identity_unpack(const struct packed_identity *packed, struct identity *iden
     *identity = (struct identity){
         .mechanism = packed->mechanism,
         .authority = packed->authority,
+        .target_absence = packed->target_absence,
         .spnego = packed->spnego,
         .mic_present = packed->mic_present,
         .mutual = packed->mutual,

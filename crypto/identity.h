@@ -25,6 +25,13 @@ enum authority {
     AUTHORITY_KERBEROS, /* a KDC, by a ticket */
 };
 
+/* In which way an NTLM login names no server (MS-NLMP 2.2.2.1). */
+enum target_absence {
+    TARGET_ABSENT,    /* there is no MsvAvTargetName */
+    TARGET_EMPTY,     /* it has no text: what Windows sends for a program that gave it no name */
+    TARGET_UNTRUSTED, /* the client says that it had the name from a source it does not trust */
+};
+
 struct identity {
     enum mechanism mechanism;
     enum authority authority;
@@ -35,6 +42,7 @@ struct identity {
     char principal[IDENTITY_NAME_MAX];     /* Kerberos: "alice@EXAMPLE.COM"; else empty */
     char workstation[IDENTITY_NAME_MAX];   /* NTLM's, which proves nothing; may be empty */
     char target_name[IDENTITY_TARGET_MAX]; /* the SPN the client meant; empty when it gave none */
+    enum target_absence target_absence;    /* why `target_name` is empty, with NTLM */
     bool spnego;                           /* wrapped in SPNEGO, not raw NTLMSSP */
     bool mic_present;                      /* NTLM: a MIC was announced and right */
     bool mutual; /* Kerberos: the client asked for mutual authentication */
@@ -48,6 +56,9 @@ bool identity_in_group(const struct identity *identity, unsigned group);
 
 /* "ntlm", "kerberos" or "none". */
 const char *mechanism_name(enum mechanism mechanism);
+
+/* "absent", "empty" or "untrusted". */
+const char *target_absence_name(enum target_absence absence);
 
 /* "local", "domain", "kerberos" or "none". */
 const char *authority_name(enum authority authority);

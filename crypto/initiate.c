@@ -99,7 +99,7 @@ static enum refusal check_choice(const struct spnego_response *response)
     if (response->state == SPNEGO_REJECT)
         return REFUSAL_NO_MECHANISM;
     if (response->mechanism.size && !span_equal(response->mechanism, spnego_oid(SPNEGO_NTLM)))
-        return REFUSAL_NO_MECHANISM;
+        return REFUSAL_OTHER_MECHANISM;
     /* Completed before it has seen a proof: a server that lets anybody in. */
     return response->state == SPNEGO_COMPLETED ? REFUSAL_ANONYMOUS : REFUSAL_NONE;
 }
@@ -159,13 +159,13 @@ static enum refusal check_last(const struct initiator *initiator, struct span to
         response.token.size)
         return REFUSAL_OUT_OF_ORDER;
     if (response.mechanism.size && !span_equal(response.mechanism, spnego_oid(SPNEGO_NTLM)))
-        return REFUSAL_NO_MECHANISM;
+        return REFUSAL_OTHER_MECHANISM;
     if (response.mic.size == 0)
-        return initiator->mic_needed ? REFUSAL_MECH_LIST_MIC : REFUSAL_NONE;
+        return initiator->mic_needed ? REFUSAL_MECH_LIST_MIC_MISSING : REFUSAL_NONE;
     return ntlm_mac_right(ntlm->session_key, ntlm->agreed, NTLM_FROM_SERVER, spnego_ntlm_list(),
                           response.mic)
                ? REFUSAL_NONE
-               : REFUSAL_MECH_LIST_MIC;
+               : REFUSAL_MECH_LIST_MIC_WRONG;
 }
 
 enum step initiator_step(struct initiator *initiator, struct span token, struct writer *reply)

@@ -95,6 +95,7 @@ static void write_identity(struct writer *writer, const struct identity *identit
 {
     write_u8(writer, (uint8_t)identity->mechanism);
     write_u8(writer, (uint8_t)identity->authority);
+    write_u8(writer, (uint8_t)identity->target_absence);
     write_u8(writer, identity->spnego);
     write_u8(writer, identity->mic_present);
     write_u8(writer, identity->mutual);
@@ -109,17 +110,19 @@ static void write_identity(struct writer *writer, const struct identity *identit
 
 MUST_USE static bool read_identity(struct reader *reader, struct identity *identity)
 {
-    uint8_t mechanism, authority;
+    uint8_t mechanism, authority, target_absence;
     uint64_t expires;
     *identity = (struct identity){0};
     if (!read_u8(reader, &mechanism) || mechanism > MECHANISM_KERBEROS ||
         !read_u8(reader, &authority) || authority > AUTHORITY_KERBEROS ||
+        !read_u8(reader, &target_absence) || target_absence > TARGET_UNTRUSTED ||
         !read_bool(reader, &identity->spnego) || !read_bool(reader, &identity->mic_present) ||
         !read_bool(reader, &identity->mutual) || !read_le64(reader, &expires) ||
         expires > INT64_MAX || !read_copy(reader, identity->groups, sizeof identity->groups))
         return false;
     identity->mechanism = mechanism;
     identity->authority = authority;
+    identity->target_absence = target_absence;
     identity->expires = (int64_t)expires;
     return read_text(reader, identity->user, sizeof identity->user) &&
            read_text(reader, identity->domain, sizeof identity->domain) &&

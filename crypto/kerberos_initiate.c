@@ -176,7 +176,7 @@ static enum refusal read_answer(struct span token, struct spnego_response *respo
     if (!spnego_response_read(token, response))
         return REFUSAL_MALFORMED;
     if (response->mechanism.size && !is_kerberos(response->mechanism))
-        return REFUSAL_NO_MECHANISM;
+        return REFUSAL_OTHER_MECHANISM;
     /* Windows 2000 sends its token a second time where the MIC belongs. */
     if (response->mic.size && span_equal(response->mic, response->token))
         response->mic = (struct span){NULL, 0};
@@ -186,10 +186,12 @@ static enum refusal read_answer(struct span token, struct spnego_response *respo
 static enum refusal check_mic(struct kerberos_initiator *initiator, struct span mic)
 {
     OM_uint32 minor;
+    if (mic.size == 0)
+        return REFUSAL_MECH_LIST_MIC_MISSING;
     gss_buffer_desc list = {.length = sizeof own_list, .value = (void *)(uintptr_t)own_list};
     gss_buffer_desc code = {.length = mic.size, .value = (void *)(uintptr_t)mic.at};
     OM_uint32 major = gss_verify_mic(&minor, initiator->context, &list, &code, NULL);
-    return major == GSS_S_COMPLETE ? REFUSAL_NONE : REFUSAL_MECH_LIST_MIC;
+    return major == GSS_S_COMPLETE ? REFUSAL_NONE : REFUSAL_MECH_LIST_MIC_WRONG;
 }
 
 /* Both names that we offer are of one mechanism, so that nothing could have been gained by changing

@@ -57,7 +57,12 @@ static bool read_target_name(struct ntlm_answer *answer, struct identity *identi
     const struct av_pair *name = av_list_find(&answer->pairs, AV_TARGET_NAME);
     if (!av_list_le32(&answer->pairs, AV_FLAGS, &answer->av_flags))
         answer->av_flags = 0;
-    answer->names_target = name && name->value.size && !(answer->av_flags & AV_FLAG_UNTRUSTED_SPN);
+    bool untrusted = answer->av_flags & AV_FLAG_UNTRUSTED_SPN;
+    answer->names_target = name && name->value.size && !untrusted;
+    identity->target_absence = !name               ? TARGET_ABSENT
+                               : !name->value.size ? TARGET_EMPTY
+                               : untrusted         ? TARGET_UNTRUSTED
+                                                   : TARGET_ABSENT;
     return !answer->names_target ||
            text_from_utf16_strict(name->value, identity->target_name, sizeof identity->target_name);
 }

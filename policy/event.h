@@ -30,6 +30,7 @@ enum event_kind {
     EVENT_UNSIGNED_REFUSED,    /* a message that must be signed was not */
     EVENT_UNENCRYPTED_REFUSED, /* a message only signed where the session or share is encrypted */
     EVENT_BAD_SIGNATURE,       /* a signature did not verify */
+    EVENT_PREAUTH_MISMATCH,    /* 3.1.1: the first signature with keys of the negotiation did not */
     EVENT_LOGIN_REFUSED,       /* client's authentication refused; reason says why */
     EVENT_NTLMV1_REFUSED,
     EVENT_NTLM_REFUSED,     /* NTLM where only Kerberos is taken (4002) */
@@ -42,8 +43,9 @@ enum event_kind {
     EVENT_GUEST_REFUSED,       /* upstream answered as guest or anonymous */
     EVENT_TARGET_NAME_REFUSED, /* SPN check failed (5168) */
     EVENT_MIC_REFUSED,
-    EVENT_MIC_ABSENT,         /* allowed by policy, recorded */
-    EVENT_TARGET_NAME_ABSENT, /* allowed by policy, recorded */
+    EVENT_MECHANISM_DOWNGRADED, /* SPNEGO: mechListMIC wrong or missing, or another mechanism */
+    EVENT_MIC_ABSENT,           /* allowed by policy, recorded */
+    EVENT_TARGET_NAME_ABSENT,   /* allowed by policy, recorded */
     EVENT_UPSTREAM_UNREACHABLE,
     EVENT_UPSTREAM_REFUSED, /* it speaks no dialect of ours, or nonsense */
     EVENT_UPSTREAM_SMB1_ONLY,
@@ -106,6 +108,7 @@ enum event_field {
     FIELD_USER,
     FIELD_DOMAIN,
     FIELD_PRINCIPAL,
+    FIELD_CLAIMED, /* who a session tried to become */
     FIELD_MECHANISM,
     FIELD_AUTHORITY, /* "local", "domain" or "kerberos" */
     FIELD_WORKSTATION,

@@ -2,6 +2,8 @@
  * The authentication limiter at a login: the user's name is known only when the keeper has parsed
  * the proof, so the limiter is asked with the keeper's answer in hand, which is then thrown away.
  */
+#include <stdio.h>
+
 #include "crypto/text.h"
 #include "proxy/refusal.h"
 #include "proxy/worker_state.h"
@@ -14,6 +16,17 @@ void report_claim(struct report *report, const struct identity *claimed)
     event->field[FIELD_PRINCIPAL] = claimed->principal[0] ? claimed->principal : NULL;
     event->field[FIELD_WORKSTATION] = claimed->workstation[0] ? claimed->workstation : NULL;
     event->field[FIELD_TARGET_NAME] = claimed->target_name[0] ? claimed->target_name : NULL;
+}
+
+void report_claimed(struct report *report, const struct identity *claimed)
+{
+    bool principal = claimed->principal[0], domain = claimed->domain[0];
+    snprintf(report->claimed, sizeof report->claimed, "%s%s%s",
+             principal ? claimed->principal
+             : domain  ? claimed->domain
+                       : "",
+             !principal && domain ? "\\" : "", principal ? "" : claimed->user);
+    report->event.field[FIELD_CLAIMED] = report->claimed;
 }
 
 bool client_limit_refuses(struct session *session, const struct identity *claimed)

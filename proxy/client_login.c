@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "proxy/body.h"
+#include "proxy/client_signature.h"
 #include "proxy/judge.h"
 #include "proxy/refusal.h"
 #include "proxy/renewal.h"
@@ -100,25 +101,6 @@ static struct session *begin_session(struct link *link, const struct smb2_header
     return session;
 }
 
-/* Re-authentication is signed with the session's key (MS-SMB2 3.3.5.5.2); anything else ends the
- * link, as for every request. */
-static bool renewal_is_signed(struct link *link, struct session *session,
-                              const struct smb2_message *message)
-{
-    if (message->header.encrypted)
-        return true;
-    if (!(message->header.flags & SMB2_FLAGS_SIGNED)) {
-        link_refuse(link, END_UNSIGNED, EVENT_UNSIGNED_REFUSED, LEG_CLIENT, "session_setup");
-        return false;
-    }
-    if (!signer_verify(session->client_signer, message->at, message->size)) {
-        link_refuse(link, END_BAD_SIGNATURE, EVENT_BAD_SIGNATURE, LEG_CLIENT, "session_setup");
-        return false;
-    }
-    session->client_proved_key = true;
-    return true;
-}
-
 /* The session that a SESSION_SETUP belongs to, ready for its next token; NULL when it was answered.
  */
 static struct session *find_session(struct link *link, const struct smb2_message *message)
@@ -131,7 +113,8 @@ static struct session *find_session(struct link *link, const struct smb2_message
         answer_no_session(link, message, STATUS_USER_SESSION_DELETED);
         return NULL;
     }
-    if (session->state >= SESSION_VALID && !renewal_is_signed(link, session, message))
+    /* Re-authentication is signed with the session's key (MS-SMB2 3.3.5.5.2), as every request. */
+    if (session->state >= SESSION_VALID && !client_signature_check(session, message))
         return NULL;
     if (session->state < SESSION_VALID && header->flags & SMB2_FLAGS_SIGNED) {
         refuse_setup(link, header, STATUS_NOT_SUPPORTED); /* there is no key yet */
@@ -228,8 +211,8 @@ static void report_absences(struct session *session, const struct identity *iden
     if (!identity->mic_present)
         report_event(EVENT_MIC_ABSENT, link, session, LEG_CLIENT, "mic_not_announced", "recorded");
     if (!identity->target_name[0])
-        report_event(EVENT_TARGET_NAME_ABSENT, link, session, LEG_CLIENT, "no_target_name",
-                     "recorded");
+        report_event(EVENT_TARGET_NAME_ABSENT, link, session, LEG_CLIENT,
+                     target_absence_name(identity->target_absence), "recorded");
 }
 
 /* Who is in other groups than before is judged anew. */
@@ -242,13 +225,22 @@ static bool groups_allow(struct session *session, const struct identity *now)
     return judge_login(session);
 }
 
+static void refuse_other_identity(struct session *session, const struct identity *now)
+{
+    struct report report;
+    report_start(&report, EVENT_IDENTITY_CHANGED, session->link, session, LEG_CLIENT,
+                 "other_identity");
+    report_claimed(&report, now);
+    report.event.field[FIELD_VERDICT] = "refused";
+    report_send(session->link->worker, &report);
+    client_login_failed(session, STATUS_ACCESS_DENIED);
+}
+
 static void finish_renewal(struct session *session, const struct keeper_proven *reply)
 {
     struct link *link = session->link;
     if (!identity_same(session->identity, &reply->identity)) {
-        report_event(EVENT_IDENTITY_CHANGED, link, session, LEG_CLIENT, "other_identity",
-                     "refused");
-        client_login_failed(session, STATUS_ACCESS_DENIED);
+        refuse_other_identity(session, &reply->identity);
         return;
     }
     if (!token_keep(&session->final_token, reply->token)) {
@@ -334,7 +326,9 @@ void client_login_refused(struct session *session, const struct keeper_refused *
     if (client_limit_guess(session, reply))
         return;
     report_start(&report, refused.kind, link, session, LEG_CLIENT, refused.reason);
-    if (claimed->user[0] && !session->identity)
+    if (claimed->user[0] && session->identity)
+        report_claimed(&report, claimed);
+    else if (claimed->user[0])
         report_claim(&report, claimed);
     report.event.field[FIELD_MECHANISM] = mechanism_name(claimed->mechanism);
     report.event.field[FIELD_VERDICT] = "refused";

@@ -284,9 +284,16 @@ void link_dial(struct link *link)
 static void report_abandoned(struct table_entry *entry, void *context)
 {
     struct session *session = CONTAINER_OF(entry, struct session, by_client_id);
-    if (session->state == SESSION_VALID && !session->client_proved_key)
-        report_event(EVENT_LOGIN_ABANDONED, context, session, LEG_CLIENT, "closed_after_success",
-                     "recorded");
+    const struct link *link = context;
+    struct report report;
+    if (session->state != SESSION_VALID || session->client_proved_key)
+        return;
+    report_start(&report, EVENT_LOGIN_ABANDONED, link, session, LEG_CLIENT, "closed_after_success");
+    report.event.field[FIELD_VERDICT] = "recorded";
+    if (link->client.dialect == SMB_3_1_1)
+        report.event.field[FIELD_TEXT] =
+            "so does a client that finds the negotiation changed on its way";
+    report_send(link->worker, &report);
 }
 
 static void forget_session(struct table_entry *entry, void *context)

@@ -413,13 +413,15 @@ void session_end(struct session *session, bool log_off);
 struct report {
     struct audit_event event;
     char client_port[8], upstream_port[8], session[24], link[24], worker[12], status[16], guid[40];
-    char text[256];
+    char claimed[SESSION_NAME_MAX];
 };
 void report_start(struct report *report, enum event_kind kind, const struct link *link,
                   const struct session *session, enum leg_role leg, const char *reason);
 void report_status(struct report *report, uint32_t status);
 /* Who somebody claims to be who has proved nothing. */
 void report_claim(struct report *report, const struct identity *claimed);
+/* Whom a session claims to be that is somebody already, who stays in the event. */
+void report_claimed(struct report *report, const struct identity *claimed);
 void report_send(struct worker *worker, const struct report *report);
 /* Whoever has proved nothing, and a file server that invents breaks, may fill the log only so far:
  * then the link ends. Called once for each such event. */

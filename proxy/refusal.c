@@ -14,6 +14,17 @@ struct entry {
             event, nt_status                                                                       \
         }
 
+/* Of either leg. */
+static struct entry of_spnego(enum refusal refusal)
+{
+    switch (refusal) {
+        ENTRY(REFUSAL_OTHER_MECHANISM, EVENT_MECHANISM_DOWNGRADED, STATUS_ACCESS_DENIED);
+        ENTRY(REFUSAL_MECH_LIST_MIC_WRONG, EVENT_MECHANISM_DOWNGRADED, STATUS_ACCESS_DENIED);
+        ENTRY(REFUSAL_MECH_LIST_MIC_MISSING, EVENT_MECHANISM_DOWNGRADED, STATUS_ACCESS_DENIED);
+    default: return (struct entry){EVENT_KIND_COUNT, 0};
+    }
+}
+
 static struct entry of_ntlm(enum refusal refusal)
 {
     switch (refusal) {
@@ -92,7 +103,9 @@ struct refused refused_client(const struct keeper_refused *reply)
     if (reply->reason != KEEPER_REASON_REFUSAL)
         return (struct refused){EVENT_LOGIN_REFUSED, STATUS_INSUFFICIENT_RESOURCES,
                                 keeper_reason_name(reply->reason)};
-    struct entry entry = of_ntlm(reply->refusal);
+    struct entry entry = of_spnego(reply->refusal);
+    if (entry.kind == EVENT_KIND_COUNT)
+        entry = of_ntlm(reply->refusal);
     if (entry.kind == EVENT_KIND_COUNT)
         entry = of_kerberos(reply->refusal);
     if (reply->refusal == REFUSAL_DOMAIN && is_about_account(reply->status))
@@ -108,6 +121,8 @@ struct refused refused_upstream(const struct keeper_refused *reply)
                                     ? STATUS_INSUFFICIENT_RESOURCES
                                     : STATUS_ACCESS_DENIED,
                                 keeper_reason_name(reply->reason)};
-    struct entry entry = of_upstream(reply->refusal);
+    struct entry entry = of_spnego(reply->refusal);
+    if (entry.kind == EVENT_KIND_COUNT)
+        entry = of_upstream(reply->refusal);
     return (struct refused){entry.kind, entry.status, refusal_name(reply->refusal)};
 }

@@ -9,6 +9,7 @@
 #include "policy/rule.h"
 #include "proxy/body.h"
 #include "proxy/charge.h"
+#include "proxy/client_signature.h"
 #include "proxy/durable.h"
 #include "proxy/expiry.h"
 #include "proxy/guard.h"
@@ -83,27 +84,6 @@ static void refuse_part(struct request_part *part, uint32_t status)
     part->verdict = (struct verdict){VERDICT_REFUSE, status};
 }
 
-/* Every request in a session is signed, and right: otherwise the link ends. */
-static bool verify(struct link *link, struct request_part *part)
-{
-    struct smb2_message *message = &part->message;
-    struct report report;
-    bool is_signed = message->header.flags & SMB2_FLAGS_SIGNED;
-    if (message->header.encrypted)
-        return true;
-    if (is_signed && signer_verify(part->session->client_signer, message->at, message->size)) {
-        part->session->client_proved_key = true;
-        return true;
-    }
-    report_start(&report, is_signed ? EVENT_BAD_SIGNATURE : EVENT_UNSIGNED_REFUSED, link,
-                 part->session, LEG_CLIENT, is_signed ? "wrong_signature" : "unsigned");
-    report.event.field[FIELD_COMMAND] = smb2_command_name(message->header.command);
-    report.event.field[FIELD_VERDICT] = "refused";
-    report_send(link->worker, &report);
-    link_end(link, is_signed ? END_BAD_SIGNATURE : END_UNSIGNED);
-    return false;
-}
-
 /* Where a session or share is encrypted, a request that is only signed gets no further (MS-SMB2
  * 3.3.5.2.9, 3.3.5.2.11). An asynchronous CANCEL names no tree, and carries nothing. */
 static void check_encryption(struct link *link, struct request_part *part)
@@ -132,7 +112,7 @@ static bool authenticate(struct link *link, size_t count)
         part->session =
             related && i ? parts[i - 1].session : link_session(link, header->session_id);
         if (part->session && part->session->state >= SESSION_VALID) {
-            if (!verify(link, part))
+            if (!client_signature_check(part->session, &part->message))
                 return false;
             part->tree =
                 related && i ? parts[i - 1].tree : session_tree(part->session, header->tree_id);

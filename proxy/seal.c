@@ -4,6 +4,7 @@
  */
 #include <string.h>
 
+#include "proxy/client_signature.h"
 #include "proxy/worker_state.h"
 
 static void refuse(struct leg *leg, const char *reason)
@@ -43,7 +44,10 @@ bool seal_open(struct leg *leg, struct frame *frame, struct session **session)
         return false;
     }
     if (!sealer_open(opener, frame->at, frame->size)) {
-        refuse(leg, "decryption_failed");
+        if (leg->role == LEG_CLIENT)
+            client_signature_wrong(*session, NULL, "decryption_failed");
+        else
+            refuse(leg, "decryption_failed");
         return false;
     }
     if (leg->role == LEG_CLIENT && *session)

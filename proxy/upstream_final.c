@@ -72,13 +72,16 @@ static void keep(struct session *session, const struct smb2_message *message,
         upstream_login_failed(session, STATUS_NO_LOGON_SERVERS);
 }
 
-/* False, with the session refused, unless the response is signed with the session's key. */
+/* False, with the session refused, unless the response is signed with the session's key. At 3.1.1
+ * the key has the hash of the negotiation in it: what is wrong there is the negotiation. */
 static bool verify(struct session *session, struct span message)
 {
     if (signer_verify(session->upstream_signer, message.at, message.size))
         return true;
-    upstream_login_refuse(session, EVENT_UPSTREAM_BAD_SIGNATURE, "final_response", 0,
-                          STATUS_ACCESS_DENIED);
+    upstream_login_refuse(session,
+                          session->link->server.dialect == SMB_3_1_1 ? EVENT_PREAUTH_MISMATCH
+                                                                     : EVENT_UPSTREAM_BAD_SIGNATURE,
+                          "final_response", 0, STATUS_ACCESS_DENIED);
     return false;
 }
 

@@ -118,11 +118,18 @@ MUST_USE static bool is_same_account(const struct session *session, struct span 
     return text_same_name(name, session->account);
 }
 
-static void refuse_other_account(struct session *session)
+static void refuse_other_account(struct session *session, struct span account)
 {
+    struct report report;
     worker_forget(session);
-    upstream_login_refuse(session, EVENT_IDENTITY_CHANGED, "other_account", 0,
-                          STATUS_ACCESS_DENIED);
+    report_start(&report, EVENT_IDENTITY_CHANGED, session->link, session, LEG_UPSTREAM,
+                 "other_account");
+    snprintf(report.claimed, sizeof report.claimed, "%.*s", (int)account.size,
+             (const char *)account.at);
+    report.event.field[FIELD_CLAIMED] = report.claimed;
+    report.event.field[FIELD_VERDICT] = "refused";
+    report_send(session->link->worker, &report);
+    upstream_login_failed(session, STATUS_ACCESS_DENIED);
 }
 
 /* Sends the token now, or when the file server grants a credit. */
@@ -136,7 +143,7 @@ void upstream_login_continue(struct session *session, const struct keeper_contin
         return;
     }
     if (!is_same_account(session, reply->account)) {
-        refuse_other_account(session);
+        refuse_other_account(session, reply->account);
         return;
     }
     if (reply->key.size && !is_renewal(session))

@@ -268,6 +268,32 @@ static void broken_rules(void **state)
     }
 }
 
+/* In which way there is no name, which is all the same to the policy. */
+static void absent_names(void **state)
+{
+    static const struct {
+        const char *target;
+        struct peer peer;
+        const char *absence;
+    } cases[] = {
+        {NULL, {0}, "absent"},
+        {NULL, {.target_empty = true}, "empty"},
+        {"cifs/files.example.com", {.av_flags = AV_FLAG_UNTRUSTED_SPN}, "untrusted"},
+    };
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct attempt *attempt = modern(NULL);
+        attempt->peer.target = cases[i].target;
+        attempt->peer.target_empty = cases[i].peer.target_empty;
+        attempt->peer.av_flags = cases[i].peer.av_flags;
+        assert_int_equal(run(attempt), STEP_DONE);
+        const struct identity *identity = acceptor_identity(attempt->acceptor);
+        assert_string_equal(identity->target_name, "");
+        assert_string_equal(target_absence_name(identity->target_absence), cases[i].absence);
+        attempt_free(attempt);
+    }
+}
+
 /* Who it claims to be is known also of those who are refused. */
 static void refused_identities(void **state)
 {
@@ -296,12 +322,12 @@ static void list_mics(void **state)
     } cases[] = {
         {LIST_NTLM, false, false, REFUSAL_NONE},
         {LIST_NTLM, true, false, REFUSAL_NONE},
-        {LIST_NTLM, false, true, REFUSAL_MECH_LIST_MIC},
+        {LIST_NTLM, false, true, REFUSAL_MECH_LIST_MIC_WRONG},
         {LIST_NTLM_FIRST, true, false, REFUSAL_NONE},
-        {LIST_NTLM_FIRST, false, true, REFUSAL_MECH_LIST_MIC},
+        {LIST_NTLM_FIRST, false, true, REFUSAL_MECH_LIST_MIC_WRONG},
         {LIST_KERBEROS_FIRST, false, false, REFUSAL_NONE},
-        {LIST_KERBEROS_FIRST, true, false, REFUSAL_MECH_LIST_MIC},
-        {LIST_KERBEROS_FIRST, false, true, REFUSAL_MECH_LIST_MIC},
+        {LIST_KERBEROS_FIRST, true, false, REFUSAL_MECH_LIST_MIC_MISSING},
+        {LIST_KERBEROS_FIRST, false, true, REFUSAL_MECH_LIST_MIC_WRONG},
         {LIST_KERBEROS, false, false, REFUSAL_NO_MECHANISM},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
@@ -320,7 +346,7 @@ static void cut_list(void **state)
     assert_int_equal(begin(attempt), STEP_CONTINUE);
     attempt->list = LIST_KERBEROS_FIRST;
     assert_int_equal(finish(attempt), STEP_REFUSED);
-    assert_int_equal(acceptor_refusal(attempt->acceptor), REFUSAL_MECH_LIST_MIC);
+    assert_int_equal(acceptor_refusal(attempt->acceptor), REFUSAL_MECH_LIST_MIC_WRONG);
     attempt_free(attempt);
 }
 
@@ -380,9 +406,13 @@ static void announcement_taken_back(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(broken_rules), cmocka_unit_test(refused_identities),
-        cmocka_unit_test(list_mics),    cmocka_unit_test(cut_list),
-        cmocka_unit_test(tampered),     cmocka_unit_test(announcement_taken_back),
+        cmocka_unit_test(broken_rules),
+        cmocka_unit_test(absent_names),
+        cmocka_unit_test(refused_identities),
+        cmocka_unit_test(list_mics),
+        cmocka_unit_test(cut_list),
+        cmocka_unit_test(tampered),
+        cmocka_unit_test(announcement_taken_back),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

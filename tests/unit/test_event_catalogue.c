@@ -40,6 +40,7 @@ static void test_windows_events(void **state)
         {EVENT_CLIENT_NO_ENCRYPTION, 3022, "SMBServer/Audit"},
         {EVENT_UPSTREAM_NO_ENCRYPTION, 31999, "SMBClient/Audit"},
         {EVENT_TARGET_NAME_REFUSED, 5168, "Security"},
+        {EVENT_TARGET_NAME_ABSENT, 3024, "SMBServer/Audit"},
     };
     (void)state;
     for (size_t i = 0; i < sizeof known / sizeof known[0]; i++) {

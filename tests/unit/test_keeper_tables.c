@@ -18,6 +18,7 @@
 static const struct identity alice = {
     .mechanism = MECHANISM_KERBEROS,
     .authority = AUTHORITY_KERBEROS,
+    .target_absence = TARGET_EMPTY,
     .user = "alice",
     .domain = "EXAMPLE",
     .principal = "alice@EXAMPLE.COM",
@@ -74,6 +75,7 @@ static void test_handle_is_good_once(void **state)
     assert_string_equal(grant.identity.principal, alice.principal);
     assert_string_equal(grant.identity.target_name, "");
     assert_int_equal(grant.identity.authority, alice.authority);
+    assert_int_equal(grant.identity.target_absence, alice.target_absence);
     assert_int_equal(grant.identity.expires, alice.expires);
     assert_true(grant.identity.mutual);
     assert_memory_equal(grant.identity.groups, alice.groups, sizeof alice.groups);
