@@ -6,6 +6,6 @@ import sys
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "../integration"))
 
 # pylint: disable=wrong-import-position
-from fixtures import module_rig, nas, rig
+from fixtures import module_rig, nas, realm, rig
 
-__all__ = ["module_rig", "nas", "rig"]
+__all__ = ["module_rig", "nas", "realm", "rig"]

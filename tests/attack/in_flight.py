@@ -1,4 +1,4 @@
-"""What somebody on the way does to messages: edits of frames that leave their length as it was."""
+"""What somebody on the way does to messages: edits of frames."""
 
 import struct
 
@@ -55,6 +55,18 @@ def ntlm_edit(kind, edit):
         message = bytearray(data[at:])
         edit(message)
         data[at:] = message
+    return apply
+
+
+def token_edit(edit):
+    """An edit of the token in a SESSION_SETUP: a function of the token that gives another one."""
+    def apply(data):
+        response = bool(smb2.parse_header(bytes(data)).flags & smb2.RESPONSE)
+        fields = 64 + (4 if response else 12)
+        offset = struct.unpack_from("<H", data, fields)[0]
+        token = edit(smb2.session_setup_token(bytes(data), response))
+        struct.pack_into("<H", data, fields + 2, len(token))
+        data[offset:] = token
     return apply
 
 

@@ -1,8 +1,8 @@
 """Somebody on either leg rewrites the negotiation, so as to get less security than both ends can do.
 
 At 3.1.1 the preauthentication hash finds it, below 3.1.1 FSCTL_VALIDATE_NEGOTIATE_INFO does. On the
-client leg what a reply was changed to is seen by the client alone: it turns away, and the proxy tells
-of a login that was abandoned.
+client leg the client sees it first: one that looks turns away, and the proxy tells of a login that was
+abandoned; of one that goes on nothing fits, and the proxy sees it too.
 """
 
 import struct
@@ -18,6 +18,8 @@ from rawclient import ALL_DIALECTS, BadResponse, Disconnected, Failed
 
 REQUEST = (TO_SERVER, is_command(smb2.NEGOTIATE, False))
 RESPONSE = (TO_CLIENT, is_command(smb2.NEGOTIATE, True))
+SETUP_REQUEST = (TO_SERVER, is_command(smb2.SESSION_SETUP, False))
+SETUP_RESPONSE = (TO_CLIENT, is_command(smb2.SESSION_SETUP, True))
 CIPHERS = (2, 1)  # AES-128-GCM, AES-128-CCM
 
 
@@ -56,6 +58,16 @@ def change_salt(message):
     message[-1] ^= 1
 
 
+def change_setup_capabilities(message):
+    """What a client says there of DFS concerns nobody here."""
+    message[68] ^= 1
+
+
+def change_setup_flags(message):
+    """SessionFlags that mean nothing before the last response."""
+    message[66] ^= smb2.ENCRYPT_DATA
+
+
 UNSEEN = {
     "signing algorithms cut out of the request": (REQUEST, cut_context(smb2.CONTEXT_SIGNING)),
     "signing algorithm cut out of the response": (RESPONSE, cut_context(smb2.CONTEXT_SIGNING)),
@@ -67,22 +79,104 @@ UNSEEN = {
     "SecurityMode cleared in the response": (RESPONSE, clear_mode),
     "capabilities cleared in the response": (RESPONSE, clear_capabilities),
     "one bit of padding or salt": (REQUEST, change_salt),
+    "capabilities of the SESSION_SETUP changed": (SETUP_REQUEST, change_setup_capabilities),
+    "flags of its first answer changed": (SETUP_RESPONSE, change_setup_flags),
 }
+
+
+def attack_client_leg(rig, attack):
+    """Puts somebody between client and proxy."""
+    (direction, wants), edit = UNSEEN[attack]
+    rig.client_relay.hook = Edit(direction, wants, edit)
+    return rig.client_relay.hook
 
 
 @pytest.mark.parametrize("attack", UNSEEN)
 def test_client_leg_at_3_1_1(rig, attack):
     """The client's key is not ours, so the signed SUCCESS does not verify and the client goes away."""
-    (direction, wants), edit = UNSEEN[attack]
-    hook = rig.client_relay.hook = Edit(direction, wants, edit)
+    hook = attack_client_leg(rig, attack)
     with rig.raw() as client:
         client.negotiate(ciphers=CIPHERS)
         with pytest.raises(BadResponse):
             client.login()
     hook.assert_done()
-    told = rig.proxy.wait_event("login_abandoned", user="alice")
+    told = rig.proxy.wait_event("login_abandoned", user="alice", client_dialect="3.1.1")
     assert told["client_address"] == rig.client_relay.last().source
+    assert "negotiation" in told["text"]
+    assert not rig.proxy.seen(verdict="refused")
     assert not rig.at_server(smb2.TREE_CONNECT)
+
+
+@pytest.mark.parametrize("attack", ["signing algorithms cut out of the request",
+                                    "cipher cut out of the response",
+                                    "an older dialect taken out of the request",
+                                    "capabilities of the SESSION_SETUP changed"])
+def test_smbclient_turns_away(rig, tmp_path, attack):
+    """Samba looks as it should: what the proxy sees is that it has gone, and nothing got through."""
+    hook = attack_client_leg(rig, attack)
+    rig.smbclient(tmp_path).refused(exactly=False)
+    hook.assert_done()
+    rig.proxy.wait_event("login_abandoned", user="alice", client_dialect="3.1.1")
+    assert not rig.at_server(smb2.TREE_CONNECT)
+    assert not rig.proxy.seen(verdict="refused")
+
+
+def first_request(client, session, command):
+    """The first that a client sends with its key."""
+    if command == smb2.SESSION_SETUP:
+        with pytest.raises(Disconnected):
+            client.login(session=session)
+        return
+    body = bodies.tree_connect("\\\\x\\data") if command == smb2.TREE_CONNECT else bodies.empty()
+    client.send(command, body, session)
+    assert client.ends() and not client.answers
+
+
+@pytest.mark.parametrize("attack", UNSEEN)
+def test_client_leg_at_3_1_1_and_the_client_goes_on(rig, attack):
+    """It does not look at the last response: then its first request does not fit here."""
+    hook = attack_client_leg(rig, attack)
+    with rig.raw() as client:
+        client.negotiate(ciphers=CIPHERS)
+        first_request(client, client.login(careless=True), smb2.TREE_CONNECT)
+    hook.assert_done()
+    told = assert_told(rig, "preauth_mismatch", leg="client", reason="first_request", user="alice",
+                       command="TREE_CONNECT", client_dialect="3.1.1")
+    assert told["severity"] == "error"
+    assert not rig.at_server(smb2.TREE_CONNECT) and not rig.proxy.seen("login_abandoned")
+
+
+@pytest.mark.parametrize("command", [smb2.LOGOFF, smb2.ECHO, smb2.SESSION_SETUP],
+                         ids=["LOGOFF", "ECHO", "SESSION_SETUP"])
+def test_whatever_the_first_request_is(rig, command):
+    hook = attack_client_leg(rig, "one bit of padding or salt")
+    with rig.raw() as client:
+        client.negotiate()
+        first_request(client, client.login(careless=True), command)
+    hook.assert_done()
+    assert_told(rig, "preauth_mismatch", leg="client", reason="first_request", user="alice",
+                command=smb2.COMMANDS[command])
+
+
+def test_first_request_is_encrypted(rig):
+    """The keys for that are of the same hash."""
+    hook = attack_client_leg(rig, "one bit of padding or salt")
+    with rig.raw() as client:
+        client.negotiate(ciphers=CIPHERS)
+        session = client.login(careless=True)
+        client.send(smb2.TREE_CONNECT, bodies.tree_connect("\\\\x\\data"), session, encrypt=True)
+        assert client.ends() and not client.answers
+    hook.assert_done()
+    assert_told(rig, "preauth_mismatch", leg="client", reason="first_request", user="alice")
+
+
+def test_later_request_of_a_session_that_has_signed(rig):
+    """From the second request on a wrong signature says nothing of the negotiation."""
+    client, session = rig.established()
+    with client:
+        client.send(smb2.ECHO, bodies.empty(), session, sign_as="flipped")
+        assert client.ends() and not client.answers
+    assert_told(rig, "bad_signature", leg="client", reason="wrong_signature", command="ECHO")
 
 
 @pytest.mark.parametrize("dialect", [0x210, 0x300, 0x302])
@@ -132,9 +226,14 @@ def test_upstream_leg_at_3_1_1(rig, attack):
             client.negotiate(ciphers=CIPHERS)
             client.login()
     hook.assert_done()
-    expected = "upstream_no_signing" if attack.startswith("SecurityMode") else "upstream_bad_signature"
-    told = rig.proxy.wait_event(expected, leg="upstream", verdict="refused")
+    if attack.startswith("SecurityMode"):
+        expected = {"event": "upstream_no_signing"}
+    else:
+        expected = {"event": "preauth_mismatch", "reason": "final_response", "user": "alice",
+                    "severity": "error", "upstream_dialect": "3.1.1"}
+    told = rig.proxy.wait_event(expected.pop("event"), leg="upstream", verdict="refused", **expected)
     assert told["upstream_address"] == rig.upstream_relay.address
+    assert {seen["event"] for seen in rig.proxy.seen(verdict="refused")} == {told["event"]}
     assert not rig.proxy.seen("login")
     assert not rig.at_server(smb2.TREE_CONNECT)
 
@@ -143,7 +242,7 @@ BELOW = {
     "3.1.1 taken out of the offer": ((REQUEST, replace_dialect(0x311, 0x202)), "validate_mismatch",
                                      {"reason": "file_server_hung_up"}),
     "dialect of the answer lowered": ((RESPONSE, answer_with_dialect(0x210)),
-                                      "upstream_bad_signature", {}),
+                                      "upstream_bad_signature", {"reason": "final_response"}),
 }
 
 

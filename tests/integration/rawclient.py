@@ -101,16 +101,17 @@ class RawClient(Wire):
         return self.negotiated
 
     def login(self, user="alice", password=None, session=None, raw=False, mechanisms=None,
-              list_mic=True, setup_sign="right", previous=0, **knobs):
+              list_mic=True, setup_sign="right", previous=0, careless=False, **knobs):
         """A new session, or with `session` a re-authentication of that one; `knobs` are those of
         ntlm.Client. `raw` speaks NTLMSSP without SPNEGO; `list_mic` False leaves SPNEGO's out;
-        `previous` is the SessionId of a session that this one takes the place of.
+        `previous` is the SessionId of a session that this one takes the place of; a `careless` client
+        goes on after a last response whose signature is wrong.
         Raises Failed with the status of a refusal."""
         password = USERS.get(user, "") if password is None else password
         knobs.setdefault("target_name", f"cifs/{self.address}")
         way = NtlmLogin(ntlm.Client(user, password, **knobs), mechanisms or [spnego.OID_NTLMSSP], raw,
                         list_mic)
-        return self._log_in(way, session, setup_sign, previous)
+        return self._log_in(way, session, setup_sign, previous, careless)
 
     def login_by(self, client):
         """The same, raw, by something with the methods of ntlm.Client."""
@@ -123,7 +124,7 @@ class RawClient(Wire):
         way = KerberosLogin(initiator, mechanisms or [spnego.OID_KERBEROS], raw)
         return self._log_in(way, session, setup_sign, previous)
 
-    def _log_in(self, way, session, setup_sign, previous):
+    def _log_in(self, way, session, setup_sign, previous, careless=False):
         again = session is not None
         session = session or Session(self)
         preauth = self.preauth
@@ -147,12 +148,12 @@ class RawClient(Wire):
         if not again and not session.flags & (smb2.GUEST | smb2.NULL_SESSION):
             session.id = answer.session_id
             self._establish(session, way.finish(smb2.session_setup_token(answer.raw, True)), preauth,
-                            answer)
+                            None if careless else answer)
         return session
 
     def _establish(self, session, session_key, preauth, answer):
         key = signing_key(self.negotiated.dialect, session_key, preauth)
-        if not is_signed_well(self.algorithm, key, answer.raw):
+        if answer and not is_signed_well(self.algorithm, key, answer.raw):
             raise BadResponse("final SESSION_SETUP response")
         session.key = key
         session.cipher_keys = transform.cipher_keys(self.negotiated.dialect, self.negotiated.cipher,

@@ -10,6 +10,9 @@ Knobs
   session_flags      of the last SESSION_SETUP response: guest, null, encrypt
   login_status       refuses the login with this status
   last_setup         "right", "unsigned" or "flipped": that response's signature
+  list_mic           "right", "wrong" or "missing": SPNEGO's mechListMIC in its last token
+  asks_mic           says in its first token that it wants the client's mechListMIC
+  mechanism          which it says there that it has chosen
   unsigned, flipped  commands whose responses carry no signature, or one with a bit changed
   twice              commands that are answered twice
   interim            what comes before the answer to a READ: an interim response that is "honest", "twice",
@@ -49,7 +52,8 @@ class StubServer:
     def __init__(self, dialect=0x311, security_mode=3, smb1_only=False, closes=None, silent=None,
                  session_flags=0, login_status=SUCCESS, last_setup="right", unsigned=(), flipped=(),
                  twice=(), interim=None, spoil=None, validate="right", share_flags=0,
-                 share_capabilities=0, passwords=None, bare_errors=None, file_size=len(CONTENT)):
+                 share_capabilities=0, passwords=None, bare_errors=None, file_size=len(CONTENT),
+                 list_mic="right", asks_mic=False, mechanism=spnego.OID_NTLMSSP):
         self.dialect, self.security_mode, self.smb1_only = dialect, security_mode, smb1_only
         self.closes, self.silent = closes, silent
         self.session_flags, self.login_status, self.last_setup = session_flags, login_status, last_setup
@@ -57,6 +61,7 @@ class StubServer:
         self.interim, self.validate, self.spoil = interim, validate, spoil or (lambda raw: raw)
         self.share_flags, self.share_capabilities = share_flags, share_capabilities
         self.bare_errors, self.file_size = bare_errors or {}, file_size
+        self.list_mic, self.asks_mic, self.mechanism = list_mic, asks_mic, mechanism
         self.passwords = USERS if passwords is None else passwords
         self.address = new_address()
         self.port = free_port(self.address)
@@ -212,8 +217,7 @@ class Conversation:
             return
         key = signing_key(self.dialect, acceptor.exported_key, preauth)
         self.sessions[message.session_id] = key
-        final = spnego.response_token(
-            spnego.ACCEPT_COMPLETED, mic=ntlm.gss_mic(acceptor.exported_key, False, self.mechanisms))
+        final = spnego.response_token(spnego.ACCEPT_COMPLETED, mic=self._list_mic(acceptor))
         raw = self._response(
             message, struct.pack("<HHHH", 9, self.stub.session_flags, 72, len(final)) + final)
         if self.stub.last_setup != "unsigned":
@@ -222,11 +226,16 @@ class Conversation:
             raw = raw[:50] + bytes([raw[50] ^ 0x80]) + raw[51:]
         self._send(raw)
 
+    def _list_mic(self, acceptor):
+        right = ntlm.gss_mic(acceptor.exported_key, False, self.mechanisms)
+        wrong = right[:4] + bytes([right[4] ^ 1]) + right[5:]
+        return {"right": right, "wrong": wrong, "missing": None}[self.stub.list_mic]
+
     def _challenge(self, message, token):
         _, self.mechanisms, negotiate = spnego.parse_init(token)
         self.acceptor = ntlm.Server(self.stub.passwords)
-        answer = spnego.response_token(spnego.ACCEPT_INCOMPLETE, spnego.OID_NTLMSSP,
-                                       self.acceptor.challenge(negotiate))
+        state = spnego.REQUEST_MIC if self.stub.asks_mic else spnego.ACCEPT_INCOMPLETE
+        answer = spnego.response_token(state, self.stub.mechanism, self.acceptor.challenge(negotiate))
         session_id = int.from_bytes(os.urandom(7), "little") + 1
         self.sessions[session_id] = None
         raw = self._response(message, struct.pack("<HHHH", 9, 0, 72, len(answer)) + answer,

@@ -92,7 +92,10 @@ def test_interim_responses_are_told_in_words_of_our_own(hold):
 BEFORE_A_SESSION = {
     "security mode without signing": (dict(security_mode=0), "upstream_no_signing", {}),
     "last response unsigned": (dict(last_setup="unsigned"), "upstream_no_signing", {}),
-    "last response with a bit changed": (dict(last_setup="flipped"), "upstream_bad_signature", {}),
+    "last response with a bit changed": (dict(last_setup="flipped"), "preauth_mismatch",
+                                         {"reason": "final_response"}),
+    "last response with a bit changed, 3.0.2": (dict(last_setup="flipped", dialect=0x302),
+                                                "upstream_bad_signature", {"reason": "final_response"}),
     "guest": (dict(session_flags=smb2.GUEST), "guest_refused", {}),
     "guest, unsigned": (dict(session_flags=smb2.GUEST, last_setup="unsigned"), "guest_refused", {}),
     "anonymous": (dict(session_flags=smb2.NULL_SESSION), "guest_refused", {}),
