@@ -256,10 +256,29 @@ def test_nobody_else_renews_an_expired_session(two):
     before = rig.server.asked(smb2.SESSION_SETUP, alice.upstream)
     with pytest.raises(Failed):
         client.login("bob", session=alice)
-    rig.proxy.wait_event("identity_changed")
+    assert rig.proxy.wait_event("identity_changed", user="alice")["claimed"] == "bob"
     assert rig.server.asked(smb2.SESSION_SETUP, alice.upstream) == before
     assert status_of(alice) == smb2.USER_SESSION_DELETED
     read(bob)
+
+
+def test_renewal_that_comes_to_another_account():
+    """The mapping was changed meanwhile: nothing more is done in the session, and both accounts are told."""
+    with Forgetful() as server, Rig(server, on_upstream={"login": ["mapped"]},
+                                    mapped={"alice": ("bob", USERS["bob"])}) as rig:
+        client, session = rig.established("alice")
+        with client:
+            read(session)
+            rig.proxy.credentials.add("alice", USERS["alice"], "--mapped", "alice")
+            assert rig.proxy.reload()[0] == 0
+            server.expired.add(next(message.session_id for message in server.requests
+                                    if message.command == smb2.TREE_CONNECT))
+            assert status_of(session) == EXPIRED
+            told = rig.proxy.wait_event("identity_changed", leg="upstream", reason="other_account",
+                                        verdict="refused")
+            assert (told["user"], told["account"], told["claimed"]) == ("alice", "bob", "alice")
+            assert status_of(session) == EXPIRED
+            assert not server.renewed
 
 
 def test_file_server_refuses_the_renewal(two):

@@ -95,7 +95,7 @@ def test_what_becomes_of_an_expired_session(rig):
         leaving.logoff()
         with pytest.raises(Failed):
             client.login_ticket(initiator(rig, "bob"), session)
-        rig.proxy.wait_event("identity_changed", principal="alice@MIT.TEST")
+        rig.proxy.wait_event("identity_changed", principal="alice@MIT.TEST", claimed="bob@MIT.TEST")
         assert status(session, file_id) != smb2.SUCCESS
         assert status(other, kept) == smb2.SUCCESS
 

@@ -28,6 +28,23 @@ def attempt(rig, dialects=ALL_DIALECTS, **login):
         return client.login(**login)
 
 
+def untrusted(pairs):
+    """MsvAvFlags says that the target name is from a source that the client does not trust."""
+    return [(kind, struct.pack("<I", ntlm.FLAG_MIC | 0x4) if kind == ntlm.AV_FLAGS else value)
+            for kind, value in pairs]
+
+
+@pytest.mark.parametrize("knobs, reason", [
+    ({"target_name": None}, "absent"), ({"target_name": ""}, "empty"), ({"pairs": untrusted}, "untrusted"),
+    ({"target_name": "", "pairs": untrusted}, "empty")])
+def test_login_without_a_target_name(rig, knobs, reason):
+    """Allowed by default, and told in which way there is none."""
+    assert attempt(rig, **knobs).key
+    told = rig.proxy.wait_event("target_name_absent", reason=reason, verdict="recorded", user="alice")
+    assert (told["windows_event_id"], told["windows_channel"]) == (3024, "SMBServer/Audit")
+    assert "target_name" not in told and told["client_address"] == rig.client_relay.last().source
+
+
 @pytest.mark.parametrize("knobs", [{}, {"raw": True}, {"mic": "none"}, {"target_name": None},
                                    {"raw": True, "mic": "none", "target_name": None},
                                    {"mechanisms": [spnego.OID_NTLMSSP]}, {"domain": "ANY"},
@@ -101,7 +118,7 @@ def test_mech_list_mic_is_required_when_the_choice_was_not_optimistic(rig):
         client.negotiate()
         with pytest.raises(REFUSED):
             login(client, list_mic=False)
-    rig.proxy.wait_event("login_refused", reason="mech_list_mic")
+    rig.proxy.wait_event("mechanism_downgraded", leg="client", reason="mech_list_mic_missing")
     with rig.raw() as client:
         client.negotiate()
         assert login(client).key
@@ -290,8 +307,30 @@ def test_reauthentication_renews_and_never_changes_who_it_is(rig):
         session.must(smb2.ECHO, bodies.empty())
         with pytest.raises(REFUSED):
             client.login("bob", session=session)
-        told = rig.proxy.wait_event("identity_changed")
-        assert told["user"] == "alice" and told["verdict"] == "refused"
+        told = rig.proxy.wait_event("identity_changed", leg="client", reason="other_identity")
+        assert (told["user"], told["claimed"], told["verdict"]) == ("alice", "bob", "refused")
+
+
+@pytest.mark.parametrize("user, domain, claimed", [("bob", "", "bob"), ("bob", "CORP", "CORP\\bob"),
+                                                   ("x" * 200, "D", "D\\" + "x" * 200),
+                                                   ('"\n\u202e', "", '"\ufffd\u202e')])
+def test_reauthentication_as_somebody_without_a_proof(rig, user, domain, claimed):
+    """Both are told: whose session it is, and whose it was to become; escaped like every text, and
+    without the controls in it."""
+    client, session = rig.established()
+    with client, pytest.raises(REFUSED):
+        client.login(user, password="wrong", domain=domain, session=session)
+    told = rig.proxy.wait_event("login_refused", leg="client", verdict="refused")
+    assert (told["user"], told["claimed"]) == ("alice", claimed)
+
+
+def test_name_that_is_claimed_is_bounded(rig):
+    """The longest that is read at all: nobody fills the log with it."""
+    client, session = rig.established()
+    with client, pytest.raises(REFUSED):
+        client.login("u" * 511, password="wrong", domain="d" * 511, session=session)
+    told = rig.proxy.wait_event("login_refused", leg="client", verdict="refused")
+    assert told["user"] == "alice" and told["claimed"] == "d" * 511 + "\\" + "u" * 511
 
 
 def test_login_abandoned(rig):
