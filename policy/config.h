@@ -205,6 +205,7 @@ struct config_rule_demand {
     bool mutual_authentication;
     enum config_dialect min_dialect; /* 0: none */
     bool read_only;
+    bool pin; /* neither end of the link gives less than it once could */
 };
 
 /* A condition without entries is none. A preset has been written out into `when`, `then` and

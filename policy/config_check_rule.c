@@ -219,14 +219,11 @@ static bool check_preset(const struct rule_checking *in)
 static bool check_action(const struct rule_checking *in)
 {
     const struct config_rule *rule = in->rule;
-    const struct config_rule_demand *demand = &rule->demand;
-    bool demands = demand->encryption || demand->kerberos || demand->mutual_authentication ||
-                   demand->min_dialect || demand->read_only;
     if (!is_given(in, "then") && !is_given(in, "preset"))
         return config_refuse(in->checking, in->where.text,
                              "does not say what happens; add \"then: allow\", \"then: refuse\" or "
                              "\"then: audit\"");
-    if (rule->then == CONFIG_REFUSE && demands)
+    if (rule->then == CONFIG_REFUSE && rule_demands(&rule->demand))
         return REFUSE(in, is_given(in, "demand") ? "demand" : "then",
                       "demands something of what is refused; write \"then: allow\", which refuses "
                       "what does not meet the demands, or remove them");

@@ -226,6 +226,7 @@ static const cyaml_schema_field_t rule_demand_fields[] = {
     WORD(struct config_rule_demand, mutual_authentication, switches),
     WORD(struct config_rule_demand, min_dialect, dialects),
     WORD(struct config_rule_demand, read_only, switches),
+    WORD(struct config_rule_demand, pin, switches),
     CYAML_FIELD_END,
 };
 static const cyaml_schema_field_t rule_fields[] = {

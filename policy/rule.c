@@ -163,13 +163,23 @@ static const char *unmet(const struct config_rule_demand *demand, const struct r
         return "min_dialect";
     if (demand->encryption && facts->cipher == CONFIG_CIPHER_NONE)
         return "encryption";
+    if (demand->pin && facts->less)
+        return "pin";
     return NULL;
 }
 
-static bool demands_anything(const struct config_rule_demand *demand)
+bool rule_demands(const struct config_rule_demand *demand)
 {
     return demand->encryption || demand->kerberos || demand->mutual_authentication ||
-           demand->min_dialect || demand->read_only;
+           demand->min_dialect || demand->read_only || demand->pin;
+}
+
+bool rule_demands_pin(const struct config *config)
+{
+    for (unsigned i = 0; i < config->rules_count; i++)
+        if (config->rules[i].demand.pin)
+            return true;
+    return false;
 }
 
 static void set(struct rule_verdict *verdict, enum rule_outcome what, const char *reason)
@@ -192,7 +202,7 @@ static void carry_out(const struct config_rule *rule, const struct rule_facts *f
     }
     if (reason)
         set(verdict, records ? RULE_AUDIT : RULE_REFUSE, reason);
-    else if (records && !demands_anything(demand))
+    else if (records && !rule_demands(demand))
         set(verdict, RULE_AUDIT, "rule");
     verdict->encryption = demand->encryption && !records;
     verdict->read_only = demand->read_only && !records;
@@ -227,8 +237,7 @@ void rule_judge(const struct config *config, const struct rule_facts *facts,
             const struct config_rule *rule = &config->rules[i];
             bool records = rule->then == CONFIG_AUDIT;
             may_follow |= rule->then != CONFIG_REFUSE;
-            would_follow |=
-                rule->then == CONFIG_ALLOW || (records && demands_anything(&rule->demand));
+            would_follow |= rule->then == CONFIG_ALLOW || (records && rule_demands(&rule->demand));
         }
     }
     verdict->index = i;

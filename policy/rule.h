@@ -34,8 +34,10 @@ struct rule_facts {
     enum config_cipher cipher; /* CONFIG_CIPHER_NONE: it cannot encrypt */
     bool target_given;         /* the login names the server it is for */
     bool target_mismatch;      /* the names by which the client called us differ */
-    const char *share;         /* RULE_AT_SHARE, RULE_AT_PIPE */
-    const char *pipe;          /* RULE_AT_PIPE */
+    bool less;         /* the client, or the file server of its link, gives less than it once
+                          could, or that is not known */
+    const char *share; /* RULE_AT_SHARE, RULE_AT_PIPE */
+    const char *pipe;  /* RULE_AT_PIPE */
 };
 
 enum rule_outcome {
@@ -49,7 +51,8 @@ struct rule_verdict {
     unsigned index;         /* of the rule; the number of rules when none matched */
     const char *rule;       /* its name; NULL when none matched. Borrowed from the configuration. */
     const char *reason;     /* a stable word, unless allowed: "rule", "no_rule", "kerberos",
-                               "mutual_authentication", "min_dialect", "encryption", "pipe" */
+                               "mutual_authentication", "min_dialect", "encryption", "pin",
+                               "pipe" */
     bool encryption;        /* the client leg has to be encrypted */
     bool read_only;         /* nothing may be changed */
     bool read_only_audit;   /* changes are recorded */
@@ -59,6 +62,12 @@ struct rule_verdict {
 
 void rule_judge(const struct config *config, const struct rule_facts *facts,
                 struct rule_verdict *verdict);
+
+/* True when a rule demands anything. */
+bool rule_demands(const struct config_rule_demand *demand);
+
+/* True when any rule, whomever it is about, demands that nobody gives less than once. */
+bool rule_demands_pin(const struct config *config);
 
 /* One of the pipes that are open to everybody unless a rule says otherwise: srvsvc, wkssvc, lsarpc,
  * samr. `pipe` is the bare name. */

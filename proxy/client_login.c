@@ -291,14 +291,16 @@ void client_login_proven(struct session *session, const struct keeper_proven *re
     *session->identity = reply->identity;
     memcpy(session->handle, reply->handle, sizeof session->handle);
     report_absences(session, &reply->identity);
+    session->state = SESSION_LOGGING_IN;
+    link_see_login(session);
+}
+
+void client_login_remembered(struct session *session)
+{
     if (!judge_login(session)) {
         client_login_failed(session, STATUS_ACCESS_DENIED);
         return;
     }
-    link_see_login(session);
-    if (link_ended(link))
-        return;
-    session->state = SESSION_LOGGING_IN;
     if (session->previous_id && worker_find_previous(session, session->previous_id))
         session->step = STEP_DIRECTORY;
     else

@@ -1,5 +1,7 @@
 #include "proxy/judge.h"
 
+#include <string.h>
+
 #include "proxy/called.h"
 #include "proxy/worker_state.h"
 
@@ -40,6 +42,7 @@ static struct rule_facts facts_of(const struct session *session, enum rule_stage
         .cipher = (enum config_cipher)link->client.cipher,
         .target_given = identity->target_name[0] != '\0',
         .target_mismatch = session->names_differ,
+        .less = link_gives_less(session),
     };
 }
 
@@ -58,7 +61,7 @@ static void tell(struct session *session, const struct rule_verdict *verdict, co
     if (!is_new(session, verdict))
         return;
     /* A pipe that nobody has opened, by rule or by default. */
-    bool unopened = refused && pipe && verdict->reason[0] == 'p';
+    bool unopened = refused && pipe && strcmp(verdict->reason, "pipe") == 0;
     report_start(&report,
                  unopened  ? EVENT_PIPE_REFUSED
                  : refused ? EVENT_RULE_REFUSED

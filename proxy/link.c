@@ -304,6 +304,7 @@ static void forget_session(struct table_entry *entry, void *context)
     worker_forget(session);
     renewal_forget(session);
     worker_drop_query(session);
+    link_drop_recall(&session->recall);
     session_free(session);
 }
 
@@ -317,7 +318,8 @@ static void link_free(struct link *link)
                      link->end == END_UPSTREAM_CLOSED ? LEG_UPSTREAM : LEG_CLIENT,
                      link_end_name(link->end), NULL);
     }
-    link_forget_sightings(link);
+    link_drop_recall(&link->client.recall);
+    link_drop_recall(&link->server.recall);
     event_del(&link->timer);
     event_del(&link->hold_timer);
     pending_table_free(&link->pending);

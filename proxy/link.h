@@ -47,6 +47,7 @@ struct leg {
     uint32_t max_transact;
     uint32_t max_read;
     uint32_t max_write;
+    struct recall recall; /* of what its other end can do */
 };
 
 enum link_state {
@@ -151,9 +152,6 @@ struct link {
 
     struct durable_check durable; /* about the frame in hand */
 
-    struct table_entry by_sighting; /* in a table only while sightings_asked is not 0 */
-    unsigned sightings_asked;       /* of the downgrade memory, that wait for an answer */
-
     /* A frame of the client that has to wait, for upstream credits or for what the recorder says;
      * nothing is read meanwhile. */
     struct frame held_frame;
@@ -206,6 +204,8 @@ void upstream_negotiate_response(struct link *link, struct smb2_message *message
 void client_session_setup(struct link *link, struct smb2_message *message);
 void client_login_continue(struct session *session, const struct keeper_continue *reply);
 void client_login_proven(struct session *session, const struct keeper_proven *reply);
+/* The downgrade memory has been asked about the client that is proven: the rules are next. */
+void client_login_remembered(struct session *session);
 /* What the session directory said of the client's previous session. */
 void client_login_previous(struct session *session, enum directory_answer answer,
                            uint64_t upstream_id);
@@ -260,16 +260,20 @@ void link_see_client(struct link *link);
 /* The same of the file server's NEGOTIATE response (`has_signing`: with a signing context); then
  * the client is answered. */
 void link_see_upstream(struct link *link, bool has_signing);
-/* Tells of a client that has authenticated. Where less is not allowed the link is ended. */
+/* Tells of a client that has authenticated, then goes on with client_login_remembered(); where less
+ * may not be allowed, only after the answer. */
 void link_see_login(struct session *session);
+/* True unless the memory has said that neither end of the session's link gives less than it once
+ * could: in what was negotiated, and in how the client authenticated. */
+bool link_gives_less(const struct session *session);
 /* Tells what a file server calls itself. */
 void link_see_server_name(struct link *link, const char *name);
 /* The recorder's answer; false when malformed. */
 bool worker_sighting_answer(struct worker *worker, struct span body);
 /* The recorder is gone: what was asked will not be answered. */
 void worker_sightings_gone(struct worker *worker);
-/* The link ends. */
-void link_forget_sightings(struct link *link);
+/* Nobody waits for the answer any more. */
+void link_drop_recall(struct recall *recall);
 
 /* ---- request.c, response.c ---- */
 void request_frame(struct link *link, struct frame *frame);

@@ -1,10 +1,12 @@
 /*
- * What each end of a link can do, told to the downgrade memory. The recorder compares and writes
- * the events; only where less is refused (`downgrade: pin`) does the link wait for its answer.
+ * What each end of a link can do, told to the downgrade memory. The recorder compares, writes the
+ * events and answers; only where less is refused (`downgrade: pin`, or the demand `pin` of a rule)
+ * is the answer waited for.
  */
 #include <stdio.h>
 #include <string.h>
 
+#include "policy/rule.h"
 #include "proxy/memory.h"
 #include "proxy/recorder.h"
 #include "proxy/worker_state.h"
@@ -52,12 +54,20 @@ static void look_at_offer(const struct negotiate_request *offer, struct spoken *
     }
 }
 
+/* Once any rule demands that nobody gives less, nobody at all has less remembered in place of more:
+ * else a client would be known for it by coming where no such rule applies first. */
+static bool is_kept(const struct link *link, bool pin)
+{
+    return pin || rule_demands_pin(link->worker->config);
+}
+
 static void start_client(const struct link *link, struct sighting *sighting)
 {
     memset(sighting, 0, sizeof *sighting);
     snprintf(sighting->name, sizeof sighting->name, "%s", link->client.address);
     memcpy(sighting->guid, link->client.client_guid, GUID_SIZE);
     sighting->pin = link->listener->downgrade == CONFIG_DOWNGRADE_PIN;
+    sighting->keep = is_kept(link, sighting->pin);
     sighting->dialect_possible = SMB_3_1_1;
     memcpy(sighting->signing_possible, signing_by_strength, sizeof signing_by_strength);
     sighting->signing_count = SIGNINGS;
@@ -87,51 +97,92 @@ static void start_upstream(const struct link *link, struct sighting *sighting)
     sighting->upstream = true;
     snprintf(sighting->name, sizeof sighting->name, "%s", link->upstream->name);
     sighting->pin = link->upstream->downgrade == CONFIG_DOWNGRADE_PIN;
+    sighting->keep = is_kept(link, sighting->pin);
 }
 
 /* ---- telling and asking ---- */
 
-/* Sends a sighting with the event that it may become. With `ask` the answer is waited for; false
- * when there will be none. */
+/* Sends a sighting with the event that it may become. With `recall` the answer is noted there;
+ * false when there will be none. */
 static bool send_sighting(struct link *link, const struct sighting *sighting,
-                          const struct report *report, bool ask)
+                          const struct report *report, struct recall *recall)
 {
     static uint8_t body[SIGHTING_MESSAGE_MAX];
     struct worker *worker = link->worker;
     uint8_t packed[EVENT_PACKED_MAX];
+    uint64_t query = recall ? ++worker->next_query : 0;
     struct writer writer = writer_over(body, sizeof body);
     size_t size = event_pack(&report->event, packed, sizeof packed);
-    sighting_write(&writer, ask ? link->number : 0, sighting, (struct span){packed, size});
+    sighting_write(&writer, query, sighting, (struct span){packed, size});
     if (!size || !writer_done(&writer) || !worker->recorder ||
         !channel_send(worker->recorder, RECORDER_SIGHTING, writer_span(&writer), -1))
         return false;
-    if (ask && link->sightings_asked++ == 0)
-        table_add(&worker->sightings, &link->by_sighting, link->number);
+    if (recall) {
+        recall->asked = true;
+        table_add(&worker->recalls, &recall->by_query, query);
+    }
     return true;
 }
 
-static void refuse(struct link *link)
+static enum leg_role leg_of(const struct recall *recall)
 {
-    switch (link->state) {
-    case LINK_ASKING:
-        client_negotiate_refuse(link, STATUS_ACCESS_DENIED);
-        link_end(link, END_REFUSED);
-        return;
-    case LINK_UPSTREAM_NEGOTIATING:
-        client_negotiate_refuse(link, STATUS_HOST_UNREACHABLE);
-        link_end(link, END_UPSTREAM_REFUSED);
-        return;
-    default: link_end(link, END_REFUSED);
-    }
+    return recall == &recall->link->server.recall ? LEG_UPSTREAM : LEG_CLIENT;
 }
 
-/* Nothing that is pinned goes on without an answer. */
-static void refuse_unanswered(struct link *link)
+/* What is less is refused, whoever it is. */
+static bool is_pinned(const struct recall *recall)
 {
-    report_event(EVENT_LIMIT_REACHED, link, NULL,
-                 link->state == LINK_UPSTREAM_NEGOTIATING ? LEG_UPSTREAM : LEG_CLIENT,
-                 "recorder_restarting", "refused");
-    refuse(link);
+    const struct link *link = recall->link;
+    return (leg_of(recall) == LEG_UPSTREAM ? link->upstream->downgrade
+                                           : link->listener->downgrade) == CONFIG_DOWNGRADE_PIN;
+}
+
+static void refuse(struct recall *recall)
+{
+    struct link *link = recall->link;
+    bool upstream = leg_of(recall) == LEG_UPSTREAM;
+    if (recall->session)
+        client_login_refuse(recall->session, STATUS_ACCESS_DENIED);
+    else
+        client_negotiate_refuse(link, upstream ? STATUS_HOST_UNREACHABLE : STATUS_ACCESS_DENIED);
+    link_end(link, upstream ? END_UPSTREAM_REFUSED : END_REFUSED);
+}
+
+static void go_on(struct recall *recall)
+{
+    if (recall->session)
+        client_login_remembered(recall->session);
+    else if (leg_of(recall) == LEG_UPSTREAM)
+        client_negotiate_answer(recall->link);
+    else
+        link_dial(recall->link);
+}
+
+/* There is an answer, or there will be none: nothing that is pinned goes on without it. */
+static void resume(struct recall *recall)
+{
+    if (!is_pinned(recall) || recall->answer == RECALL_AS_EVER) {
+        go_on(recall);
+        return;
+    }
+    if (recall->answer == RECALL_UNKNOWN)
+        report_event(EVENT_LIMIT_REACHED, recall->link, NULL, leg_of(recall), "recorder_restarting",
+                     "refused");
+    refuse(recall);
+}
+
+/* Asks, and goes on: with `wait` when the answer is there. */
+static void ask(struct recall *recall, const struct sighting *sighting, const struct report *report,
+                bool wait)
+{
+    bool sent = send_sighting(recall->link, sighting, report, recall);
+    recall->awaited = wait && sent;
+    if (recall->awaited)
+        return;
+    if (wait)
+        resume(recall);
+    else
+        go_on(recall);
 }
 
 void link_see_client(struct link *link)
@@ -147,14 +198,10 @@ void link_see_client(struct link *link)
     spoken_describe(&sighting.spoken, offered);
     report_start(&report, EVENT_DOWNGRADE, link, NULL, LEG_CLIENT, NULL);
     report.event.field[FIELD_OFFERED] = offered;
-    bool sent = send_sighting(link, &sighting, &report, sighting.pin);
-    if (!sighting.pin) {
-        link_dial(link);
-        return;
-    }
-    link->state = LINK_ASKING;
-    if (!sent)
-        refuse_unanswered(link);
+    if (sighting.pin)
+        link->state = LINK_ASKING;
+    link->client.recall.link = link;
+    ask(&link->client.recall, &sighting, &report, sighting.pin);
 }
 
 void link_see_upstream(struct link *link, bool has_signing)
@@ -162,7 +209,7 @@ void link_see_upstream(struct link *link, bool has_signing)
     struct sighting sighting;
     struct report report;
     char chosen[SPOKEN_TEXT_MAX];
-    const struct leg *leg = &link->server;
+    struct leg *leg = &link->server;
     start_upstream(link, &sighting);
     list_possible(link, &sighting);
     memcpy(sighting.guid, leg->server_guid, GUID_SIZE);
@@ -173,11 +220,8 @@ void link_see_upstream(struct link *link, bool has_signing)
     spoken_describe(&sighting.spoken, chosen);
     report_start(&report, EVENT_DOWNGRADE, link, NULL, LEG_UPSTREAM, NULL);
     report.event.field[FIELD_CHOSEN] = chosen;
-    bool sent = send_sighting(link, &sighting, &report, sighting.pin);
-    if (!sighting.pin)
-        client_negotiate_answer(link);
-    else if (!sent)
-        refuse_unanswered(link);
+    leg->recall.link = link;
+    ask(&leg->recall, &sighting, &report, sighting.pin);
 }
 
 void link_see_login(struct session *session)
@@ -190,8 +234,13 @@ void link_see_login(struct session *session)
     sighting.spoken.kerberos = session->identity->mechanism == MECHANISM_KERBEROS;
     report_start(&report, EVENT_DOWNGRADE, link, session, LEG_CLIENT, NULL);
     report.event.field[FIELD_OFFERED] = mechanism_name(session->identity->mechanism);
-    if (!send_sighting(link, &sighting, &report, sighting.pin) && sighting.pin)
-        refuse_unanswered(link);
+    session->step = STEP_MEMORY;
+    session->recall.link = link;
+    session->recall.session = session;
+    /* The answers come in the order of the questions: with this one, those about the legs are here.
+     */
+    ask(&session->recall, &sighting, &report,
+        sighting.pin || rule_demands_pin(link->rules->config));
 }
 
 void link_see_server_name(struct link *link, const char *name)
@@ -203,60 +252,52 @@ void link_see_server_name(struct link *link, const char *name)
     snprintf(sighting.server_name, sizeof sighting.server_name, "%s", name);
     report_start(&report, EVENT_SERVER_CHANGED, link, NULL, LEG_UPSTREAM, NULL);
     /* Not told is not noticed, this once. */
-    (void)send_sighting(link, &sighting, &report, false);
+    (void)send_sighting(link, &sighting, &report, NULL);
 }
 
 /* ---- answers ---- */
 
-static void forget_one(struct link *link)
+void link_drop_recall(struct recall *recall)
 {
-    if (--link->sightings_asked == 0)
-        table_remove(&link->worker->sightings, &link->by_sighting);
+    if (recall->asked)
+        table_remove(&recall->link->worker->recalls, &recall->by_query);
+    recall->asked = recall->awaited = false;
 }
 
-static void go_on(struct link *link)
+static void take(struct recall *recall, enum recall_answer answer)
 {
-    if (link->state == LINK_ASKING)
-        link_dial(link);
-    else if (link->state == LINK_UPSTREAM_NEGOTIATING)
-        client_negotiate_answer(link);
+    struct link *link = recall->link;
+    bool awaited = recall->awaited;
+    link_drop_recall(recall);
+    recall->answer = answer;
+    if (awaited && !link_ended(link))
+        resume(recall);
+    link_settle(link);
 }
 
 bool worker_sighting_answer(struct worker *worker, struct span body)
 {
     struct reader reader = reader_over_span(body);
     uint64_t query;
-    uint8_t refused;
-    if (!read_le64(&reader, &query) || !read_u8(&reader, &refused) || refused > 1 ||
-        reader_left(&reader))
+    uint8_t less;
+    if (!read_le64(&reader, &query) || !read_u8(&reader, &less) || less > 1 || reader_left(&reader))
         return false;
-    struct table_entry *entry = table_find(&worker->sightings, query);
-    if (!entry)
-        return true;
-    struct link *link = CONTAINER_OF(entry, struct link, by_sighting);
-    forget_one(link);
-    if (refused)
-        refuse(link);
-    else if (!link_ended(link))
-        go_on(link);
-    link_settle(link);
+    struct table_entry *entry = table_find(&worker->recalls, query);
+    if (entry)
+        take(CONTAINER_OF(entry, struct recall, by_query), less ? RECALL_LESS : RECALL_AS_EVER);
     return true;
 }
 
 void worker_sightings_gone(struct worker *worker)
 {
     struct table_entry *entry;
-    while ((entry = table_any(&worker->sightings))) {
-        struct link *link = CONTAINER_OF(entry, struct link, by_sighting);
-        link_forget_sightings(link);
-        refuse_unanswered(link);
-        link_settle(link);
-    }
+    while ((entry = table_any(&worker->recalls)))
+        take(CONTAINER_OF(entry, struct recall, by_query), RECALL_UNKNOWN);
 }
 
-void link_forget_sightings(struct link *link)
+bool link_gives_less(const struct session *session)
 {
-    if (link->sightings_asked)
-        table_remove(&link->worker->sightings, &link->by_sighting);
-    link->sightings_asked = 0;
+    const struct link *link = session->link;
+    return link->client.recall.answer != RECALL_AS_EVER ||
+           link->server.recall.answer != RECALL_AS_EVER || session->recall.answer != RECALL_AS_EVER;
 }

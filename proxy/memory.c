@@ -219,9 +219,11 @@ static struct remembered *remember(struct memory *memory, const struct sighting 
         item = find(memory, kind, name);
     }
     struct spoken before = item->entry.best;
+    bool first_login = now->login && !now->upstream && !item->entry.logged_in;
     improve(now, &item->entry.best);
+    item->entry.logged_in |= first_login;
     struct spoken *after = &item->entry.best;
-    memory->changed = memory->changed || before.dialect != after->dialect ||
+    memory->changed = memory->changed || first_login || before.dialect != after->dialect ||
                       before.has_signing != after->has_signing ||
                       before.signing != after->signing || before.cipher != after->cipher ||
                       before.kerberos != after->kerberos;
@@ -268,7 +270,7 @@ static void see_upstream(struct memory *memory, const struct sighting *now,
 {
     struct item *item = find(memory, MEMORY_UPSTREAM, now->name);
     /* A name is learnt at a login, which says nothing of the rest. */
-    if (item && !now->login && compare(now, &item->entry.best, judgement) && now->pin)
+    if (item && !now->login && compare(now, &item->entry.best, judgement) && now->keep)
         return;
     struct remembered *entry = remember(memory, now, MEMORY_UPSTREAM, now->name);
     if (entry)
@@ -282,13 +284,17 @@ static void see_client(struct memory *memory, const struct sighting *now,
     bool named = has_guid(now->guid);
     guid_describe(now->guid, guid);
     source_of(now->name, source);
-    const struct item *known = named ? find(memory, MEMORY_GUID, guid) : NULL;
-    if (!known)
+    const struct item *client = named ? find(memory, MEMORY_GUID, guid) : NULL;
+    const struct item *known = client;
+    if (!known || (now->login && !known->entry.logged_in))
         known = find(memory, MEMORY_ADDRESS, source);
-    if (known && compare(now, &known->entry.best, judgement) && now->pin)
+    if (known && compare(now, &known->entry.best, judgement) && now->keep)
         return;
     (void)remember(memory, now, MEMORY_ADDRESS, source);
-    struct remembered *entry = named ? remember(memory, now, MEMORY_GUID, guid) : NULL;
+    /* A login does not tell what a client can do: who was not remembered for that is not here. */
+    if (!named || (now->login && !client))
+        return;
+    struct remembered *entry = remember(memory, now, MEMORY_GUID, guid);
     if (entry && strcmp(entry->other, source) != 0) {
         snprintf(entry->other, sizeof entry->other, "%s", source);
         memory->changed = true;

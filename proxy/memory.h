@@ -3,9 +3,9 @@
  * do less.
  *
  * A client is known by its ClientGuid; one whose GUID has not been seen is held against what its
- * address once did. A file server is known by its name in the configuration. What an end can do is
- * judged by the order of preference that the worker gives along, so that a change of our own
- * configuration is no downgrade.
+ * address once did, and in how it authenticates until it has. A file server is known by its name in
+ * the configuration. What an end can do is judged by the order of preference that the worker gives
+ * along, so that a change of our own configuration is no downgrade.
  */
 #ifndef COUNTERSIGN_PROXY_MEMORY_H
 #define COUNTERSIGN_PROXY_MEMORY_H
@@ -42,7 +42,8 @@ struct sighting {
     uint16_t ciphers_possible[MEMORY_LIST_MAX];
     unsigned ciphers_count;
     char server_name[MEMORY_NAME_MAX]; /* what the file server calls itself; empty: not known */
-    bool pin;                          /* what is less is refused, and not remembered */
+    bool pin;                          /* what is less is refused */
+    bool keep;                         /* what is less is not remembered: it may be refused */
 };
 
 struct judgement {
@@ -86,6 +87,7 @@ struct remembered {
     enum memory_kind kind;
     char name[MEMORY_NAME_MAX];
     struct spoken best;
+    bool logged_in;              /* of a client: has authenticated since it is known */
     uint8_t guid[GUID_SIZE];     /* of an upstream: the server's */
     char other[MEMORY_NAME_MAX]; /* of an upstream: what it calls itself; of a GUID: the
                                     address it was last seen at; may be empty */

@@ -35,6 +35,12 @@ static bool digest_text(struct span bytes, char text[DIGEST_TEXT_SIZE])
 
 /* ---- writing ---- */
 
+/* How it has authenticated: by Kerberos, otherwise, not yet. */
+static const char *authentication(const struct remembered *entry)
+{
+    return entry->best.kerberos ? "k" : entry->logged_in ? "n" : "-";
+}
+
 static bool write_entry(void *context, const struct remembered *entry)
 {
     char guid[2 * GUID_SIZE + 1];
@@ -42,7 +48,7 @@ static bool write_entry(void *context, const struct remembered *entry)
         snprintf(&guid[2 * i], 3, "%02x", entry->guid[i]);
     return fprintf(context, "%s %s %04x %u %u %s%s %s %s\n", kinds[entry->kind], entry->name,
                    entry->best.dialect, entry->best.signing, entry->best.cipher,
-                   entry->best.has_signing ? "s" : "-", entry->best.kerberos ? "k" : "-", guid,
+                   entry->best.has_signing ? "s" : "-", authentication(entry), guid,
                    entry->other[0] ? entry->other : "-") > 0;
 }
 
@@ -139,6 +145,7 @@ static bool parse_entry(const char *line, struct remembered *entry)
         return false;
     best->has_signing = flags[0] == 's';
     best->kerberos = flags[0] && flags[1] == 'k';
+    entry->logged_in = best->kerberos || (flags[0] && flags[1] == 'n');
     if (strcmp(entry->other, "-") == 0)
         entry->other[0] = '\0';
     return read_kind(kind, &entry->kind) && read_hex(guid, entry->guid);

@@ -14,7 +14,8 @@ enum {
     FLAG_SIGNING = 4,
     FLAG_KERBEROS = 8,
     FLAG_PIN = 16,
-    FLAGS_ALL = 31
+    FLAG_KEEP = 32,
+    FLAGS_ALL = 63
 };
 
 static void write_name(struct writer *writer, const char *name)
@@ -62,11 +63,11 @@ void sighting_write(struct writer *writer, uint64_t query, const struct sighting
 {
     const struct spoken *spoken = &sighting->spoken;
     write_le64(writer, query);
-    write_u8(writer,
-             (uint8_t)((sighting->upstream ? FLAG_UPSTREAM : 0) |
-                       (sighting->login ? FLAG_LOGIN : 0) |
-                       (spoken->has_signing ? FLAG_SIGNING : 0) |
-                       (spoken->kerberos ? FLAG_KERBEROS : 0) | (sighting->pin ? FLAG_PIN : 0)));
+    write_u8(writer, (uint8_t)((sighting->upstream ? FLAG_UPSTREAM : 0) |
+                               (sighting->login ? FLAG_LOGIN : 0) |
+                               (spoken->has_signing ? FLAG_SIGNING : 0) |
+                               (spoken->kerberos ? FLAG_KERBEROS : 0) |
+                               (sighting->pin ? FLAG_PIN : 0) | (sighting->keep ? FLAG_KEEP : 0)));
     write_name(writer, sighting->name);
     write_name(writer, sighting->server_name);
     write_bytes(writer, sighting->guid, GUID_SIZE);
@@ -97,6 +98,7 @@ bool sighting_read(struct span body, uint64_t *query, struct sighting *sighting,
     sighting->upstream = flags & FLAG_UPSTREAM;
     sighting->login = flags & FLAG_LOGIN;
     sighting->pin = flags & FLAG_PIN;
+    sighting->keep = flags & FLAG_KEEP;
     spoken->has_signing = flags & FLAG_SIGNING;
     spoken->kerberos = flags & FLAG_KERBEROS;
     *packed_event = reader_rest(&reader);

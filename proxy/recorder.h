@@ -23,7 +23,7 @@ enum recorder_message {
     RECORDER_LIMIT = 73,       /* to all workers: a delay */
     RECORDER_OUTCOME = 74,     /* workers only: how an authentication ended */
     RECORDER_SIGHTING = 75,    /* workers only: what an end can do; see memory.h */
-    RECORDER_SEEN = 76,        /* the answer, when one is wanted: le64 query, u8 refused */
+    RECORDER_SEEN = 76,        /* the answer, when one is wanted: le64 query, u8 less */
 };
 
 /*

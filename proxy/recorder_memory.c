@@ -118,12 +118,12 @@ static void write_change(struct recorder *recorder, const struct audit_event *se
     recorder_write(recorder, &event);
 }
 
-static bool answer(struct peer *peer, uint64_t query, bool refused)
+static bool answer(struct peer *peer, uint64_t query, bool less)
 {
     uint8_t body[16];
     struct writer writer = writer_over(body, sizeof body);
     write_le64(&writer, query);
-    write_u8(&writer, refused);
+    write_u8(&writer, less);
     return writer_done(&writer) &&
            channel_send(peer->channel, RECORDER_SEEN, writer_span(&writer), -1);
 }
@@ -143,10 +143,9 @@ bool recorder_take_sighting(struct peer *peer, struct span body)
     event.field[FIELD_WORKER] = peer->index;
     event.field[FIELD_REPEATS] = NULL;
     memory_see(recorder->memory, &now, &judgement);
-    bool refused = judgement.less && now.pin;
     if (judgement.less)
-        write_less(recorder, &event, &judgement, refused);
+        write_less(recorder, &event, &judgement, now.pin);
     if (judgement.changed)
         write_change(recorder, &event, &now, &judgement);
-    return !query || answer(peer, query, refused);
+    return !query || answer(peer, query, judgement.less);
 }

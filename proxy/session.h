@@ -8,6 +8,7 @@
 #include "crypto/keeper_message.h"
 #include "crypto/sealer.h"
 #include "proxy/pending.h"
+#include "proxy/recall.h"
 #include "proxy/smb2.h"
 
 enum session_state {
@@ -24,6 +25,7 @@ enum login_step {
     STEP_IDLE,
     STEP_KEEPER_ACCEPT,   /* waits for the keeper about the client's token */
     STEP_CLIENT,          /* waits for the client's next SESSION_SETUP */
+    STEP_MEMORY,          /* waits for what is remembered of how the client authenticates */
     STEP_DIRECTORY,       /* waits for what the client's previous session was upstream */
     STEP_KEEPER_LOGIN,    /* waits for the keeper's next token for the file server */
     STEP_UPSTREAM_CREDIT, /* has a token for the file server and waits for a credit */
@@ -105,6 +107,7 @@ struct session {
     struct identity *identity; /* NULL until proven */
     bool rule_encrypts;        /* a rule demands it of the client leg */
     unsigned rule_recorded;    /* at login, by rule number + 1; 0: none */
+    struct recall recall;      /* of how it authenticated */
     bool names_differ;         /* the client called us by different names */
     bool names_told;
     bool guarded; /* one of its trees has pipes, or may not be changed */

@@ -146,6 +146,7 @@ void session_end(struct session *session, bool log_off)
     worker_forget(session);
     renewal_forget(session);
     worker_drop_query(session);
+    link_drop_recall(&session->recall);
     stop_waiting(session);
     open_close_session(link, session);
     table_remove(&link->sessions, &session->by_client_id);

@@ -149,7 +149,7 @@ static void finish(struct worker *worker)
     table_free(&worker->attempts);
     table_free(&worker->leases);
     table_free(&worker->queries);
-    table_free(&worker->sightings);
+    table_free(&worker->recalls);
     limit_board_free(&worker->limits);
     if (worker->losses_timer)
         event_free(worker->losses_timer);
@@ -166,7 +166,7 @@ int worker_run(const struct worker_settings *settings, int control_fd)
     table_init(&worker.attempts);
     table_init(&worker.leases);
     table_init(&worker.queries);
-    table_init(&worker.sightings);
+    table_init(&worker.recalls);
     limit_board_init(&worker.limits);
     table_init(&worker.sources);
     buffer_pool_init(&worker.buffers, (size_t)settings->config->limits.memory << 20);

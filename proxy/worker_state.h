@@ -46,13 +46,13 @@ struct worker {
     struct table attempts; /* struct attempt by number */
     struct table leases;   /* struct lease, of all links */
     struct table queries;  /* sessions that wait for the session directory */
+    struct table recalls;  /* what the downgrade memory has been asked */
     uint64_t next_query;
     struct table sources; /* connections by client address */
     uint64_t events_lost;
     uint64_t lost[EVENT_KIND_COUNT]; /* of those, what the recorder has not been told */
     struct event *losses_timer;
     struct limit_board limits; /* the delays of the authentication limiter */
-    struct table sightings;    /* links that have asked the downgrade memory, by their number */
     bool stopping;
 };
 

@@ -130,15 +130,25 @@ class Nas:
             accounts += f"{user}:x:{uid}:{GROUP}::/nonexistent:/bin/false\n"
         self._write("passwd", accounts)
         self._write("group", f"root:x:0:\nnogroup:x:65534:\nlabusers:x:{GROUP}:{','.join(self.uids)}\n")
-        values = dict(self.options, directory=self.directory, address=self.address, port=self.port)
-        self._write("smb.conf", _GLOBAL.format(**values) + option_lines(self.extra) +
-                    _SHARES.format(**values))
+        self._write_configuration()
         for user, password in self.users.items():
             if password is None:
                 continue
             done = run(["smbpasswd", "-c", self._path("smb.conf"), "-s", "-a", user],
                        input=f"{password}\n{password}\n", env=self._environment())
             assert done.returncode == 0, done.stderr
+
+    def _write_configuration(self):
+        values = dict(self.options, directory=self.directory, address=self.address, port=self.port)
+        self._write("smb.conf", _GLOBAL.format(**values) + option_lines(self.extra) +
+                    _SHARES.format(**values))
+
+    def restart(self, max_dialect):
+        """The same file server, configured to speak no more than that dialect."""
+        self.stop()
+        self.options["max_protocol"] = SAMBA_DIALECTS[max_dialect]
+        self._write_configuration()
+        self.start()
 
     def tool(self, name, *arguments):
         """Runs one of Samba's own programs on this file server's databases, to its end."""

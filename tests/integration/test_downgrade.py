@@ -8,6 +8,7 @@ import pytest
 
 import smb2
 from harness import wait_until
+from kerberosrig import KerberosRig
 from nas import Nas
 from proxy import UIDS, Proxy, command, listener, upstream
 from rawclient import Disconnected, Failed, RawClient
@@ -111,6 +112,21 @@ def test_pinned_client_is_refused_until_it_is_forgotten(workers):
         front.forget("--client", "127.0.9.1")
         front.negotiate(login=True, **OLD)
         front.proxy.wait_event("memory_forgotten")
+
+
+def test_pinned_client_that_used_kerberos(realm, tmp_path):
+    """A password where there was a ticket: refused before the file server hears of it."""
+    with realm.file_server() as server, KerberosRig(
+            realm, server, login=["ticket", "same"], on_listener={"downgrade": "pin"}) as rig:
+        client = rig.smbclient(tmp_path)
+        client.must("ls", user="alice")
+        client.must("ls", ticket=realm.kinit("alice"))
+        for _ in range(2):
+            rig.reset()
+            assert "NT_STATUS_ACCESS_DENIED" in client.refused(user="bob")
+            rig.proxy.wait_event("downgrade", reason="kerberos", user="bob", verdict="refused")
+            assert not rig.at_server(smb2.SESSION_SETUP)
+        client.must("ls", ticket=realm.kinit("alice"))
 
 
 def test_restart_remembers():

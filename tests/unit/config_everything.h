@@ -33,7 +33,7 @@ static const char everything[] =
     "3.0],\n"
     "   signing: [aes-gmac, hmac-sha256], cipher: [none, aes-128-ccm], target_name: [absent]},\n"
     "   then: audit, demand: {kerberos: true, mutual_authentication: true, min_dialect: 3.0.2,\n"
-    "   encryption: true, read_only: true}}\n"
+    "   encryption: true, read_only: true, pin: true}}\n"
     "- {name: p, to: {pipe: [spoolss]}, then: allow, authenticated_rpc: allow}\n"
     "otherwise: refuse\n"
     "credentials: /c\n"

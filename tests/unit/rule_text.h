@@ -46,7 +46,7 @@ static inline struct rule_facts alice(void)
     };
 }
 
-/* bob of the credentials file, by NTLM, with a client that cannot encrypt. */
+/* bob of the credentials file, by NTLM, with a client that cannot encrypt, and once could. */
 static inline struct rule_facts bob(void)
 {
     struct rule_facts facts = alice();
@@ -57,6 +57,7 @@ static inline struct rule_facts bob(void)
     facts.dialect = CONFIG_SMB_2_1;
     facts.signing = CONFIG_HMAC_SHA256;
     facts.cipher = CONFIG_CIPHER_NONE;
+    facts.less = true;
     return facts;
 }
 

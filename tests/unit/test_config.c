@@ -299,7 +299,7 @@ static void test_every_option_of_rules(void **state)
     assert_int_equal(rule->then, CONFIG_AUDIT);
     assert_int_equal(rule->demand.min_dialect, CONFIG_SMB_3_0_2);
     assert_true(rule->demand.encryption && rule->demand.kerberos && rule->demand.read_only);
-    assert_true(rule->demand.mutual_authentication);
+    assert_true(rule->demand.mutual_authentication && rule->demand.pin);
     assert_int_equal(rule->authenticated_rpc, CONFIG_REFUSE);
     assert_string_equal(pipe->to.pipe[0], "spoolss");
     assert_int_equal(pipe->then, CONFIG_ALLOW);

@@ -92,6 +92,8 @@ static void test_contradictions(void **state)
          "rules[0].demand: demands something of what is refused"},
         {"- {name: a, preset: encrypt, then: refuse}\n", 10,
          "rules[0].then: demands something of what is refused"},
+        {"- {name: a, then: refuse, demand: {pin: true}}\n", 10,
+         "rules[0].demand: demands something of what is refused"},
         {"- {name: a, preset: no-ntlm, then: allow}\n", 10, "rules[0].then: is allow, and"},
         {"- {name: a, preset: no-ntlm, when: {mechanism: [kerberos]}}\n", 10,
          "rules[0].when.mechanism: is what \"preset: no-ntlm\" says"},

@@ -138,16 +138,21 @@ static void test_unknown_guid_is_held_against_its_address(void **state)
     assert_string_equal(seen(&now), "dialect");
 }
 
-static void test_pinned_is_not_remembered(void **state)
+static void test_what_is_kept_is_not_replaced(void **state)
 {
     struct sighting now = client("192.0.2.1", 1);
     (void)state;
     assert_null(seen(&now));
     now = client("192.0.2.1", 2);
-    now.pin = true;
+    now.keep = true;
     now.spoken = (struct spoken){.dialect = SMB_2_1};
-    for (unsigned i = 0; i < 3; i++)
+    struct sighting login = now;
+    login.login = true;
+    login.spoken = (struct spoken){.kerberos = true};
+    for (unsigned i = 0; i < 3; i++) {
         assert_string_equal(seen(&now), "dialect");
+        assert_null(seen(&login)); /* nothing is known of it by its having logged in */
+    }
     assert_int_equal(memory_count(memory), 2);
 }
 
@@ -164,6 +169,27 @@ static void test_kerberos(void **state)
     assert_null(seen(&now)); /* a NEGOTIATE does not say how it will authenticate */
     login.spoken.kerberos = false;
     assert_string_equal(seen(&login), "kerberos");
+}
+
+/* A client that has a new GUID each time says in its NEGOTIATE nothing of Kerberos. */
+static void test_kerberos_of_an_unknown_guid(void **state)
+{
+    struct sighting now = client("192.0.2.1", 1), login = now;
+    (void)state;
+    login.login = true;
+    login.spoken = (struct spoken){.kerberos = true};
+    assert_null(seen(&now));
+    assert_null(seen(&login));
+    memset(now.guid, 2, GUID_SIZE);
+    memset(login.guid, 2, GUID_SIZE);
+    login.spoken.kerberos = false;
+    login.keep = true;
+    assert_null(seen(&now));
+    assert_string_equal(seen(&login), "kerberos");
+    assert_string_equal(seen(&login), "kerberos");
+    login.keep = false;
+    assert_string_equal(seen(&login), "kerberos");
+    assert_null(seen(&login)); /* another one behind a NAT, from now on known for what it is */
 }
 
 static void test_our_own_changes_are_no_downgrade(void **state)
@@ -204,7 +230,7 @@ static void test_file_server(void **state)
     memory_see(memory, &now, &judgement);
     assert_false(judgement.changed);
     now.spoken.dialect = SMB_2_1;
-    now.pin = true;
+    now.keep = true;
     assert_string_equal(seen(&now), "dialect");
     struct sighting name = {.upstream = true, .login = true, .name = "nas", .server_name = "NAS"};
     memory_see(memory, &name, &judgement);
@@ -277,7 +303,7 @@ static void test_message(void **state)
     uint64_t query;
     (void)state;
     snprintf(now.server_name, sizeof now.server_name, "a name");
-    now.pin = now.spoken.kerberos = true;
+    now.pin = now.keep = now.spoken.kerberos = true;
     struct writer writer = writer_over(body, sizeof body);
     sighting_write(&writer, 77, &now, (struct span){(const uint8_t *)"event", 5});
     assert_true(writer_done(&writer));
@@ -287,7 +313,7 @@ static void test_message(void **state)
     snprintf(now.server_name, sizeof now.server_name, "a_name");
     assert_memory_equal(&now.spoken, &read_back.spoken, sizeof now.spoken);
     assert_memory_equal(now.guid, read_back.guid, GUID_SIZE);
-    assert_true(read_back.upstream && read_back.pin && !read_back.login);
+    assert_true(read_back.upstream && read_back.pin && read_back.keep && !read_back.login);
     assert_int_equal(read_back.ciphers_count, 3);
     for (size_t cut = 0; cut < writer_size(&writer) - 5; cut++)
         assert_false(sighting_read((struct span){body, cut}, &query, &read_back, &packed));
@@ -304,8 +330,9 @@ int main(void)
         WITH_MEMORY(test_what_is_less),
         WITH_MEMORY(test_better_is_learnt),
         WITH_MEMORY(test_unknown_guid_is_held_against_its_address),
-        WITH_MEMORY(test_pinned_is_not_remembered),
+        WITH_MEMORY(test_what_is_kept_is_not_replaced),
         WITH_MEMORY(test_kerberos),
+        WITH_MEMORY(test_kerberos_of_an_unknown_guid),
         WITH_MEMORY(test_our_own_changes_are_no_downgrade),
         WITH_MEMORY(test_file_server),
         WITH_MEMORY(test_forgetting),

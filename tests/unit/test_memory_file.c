@@ -46,8 +46,12 @@ static int drop_place(void **state)
 static void enter(struct memory *memory, enum memory_kind kind, const char *name, uint16_t dialect,
                   const char *other)
 {
-    struct remembered entry = {.kind = kind,
-                               .best = {dialect, true, SIGNING_AES_GMAC, CIPHER_AES_128_GCM, true}};
+    const bool kerberos = kind == MEMORY_GUID;
+    struct remembered entry = {
+        .kind = kind,
+        .best = {dialect, true, SIGNING_AES_GMAC, CIPHER_AES_128_GCM, kerberos},
+        .logged_in = kind != MEMORY_UPSTREAM,
+    };
     snprintf(entry.name, sizeof entry.name, "%s", name);
     snprintf(entry.other, sizeof entry.other, "%s", other);
     if (kind == MEMORY_UPSTREAM)
@@ -73,10 +77,10 @@ static bool list_one(void *context, const struct remembered *entry)
 {
     struct listing *listing = context;
     size_t used = strlen(listing->text);
-    snprintf(&listing->text[used], sizeof listing->text - used, "%d %s %04x %u %u %d%d %02x %s\n",
+    snprintf(&listing->text[used], sizeof listing->text - used, "%d %s %04x %u %u %d%d%d %02x %s\n",
              (int)entry->kind, entry->name, entry->best.dialect, entry->best.signing,
-             entry->best.cipher, entry->best.has_signing, entry->best.kerberos, entry->guid[15],
-             entry->other);
+             entry->best.cipher, entry->best.has_signing, entry->best.kerberos, entry->logged_in,
+             entry->guid[15], entry->other);
     return true;
 }
 

@@ -46,7 +46,8 @@ static void test_demands(void **state)
     } cases[] = {{"kerberos: true", "kerberos"},
                  {"mutual_authentication: true", "mutual_authentication"},
                  {"min_dialect: 3.0", "min_dialect"},
-                 {"encryption: true", "encryption"}};
+                 {"encryption: true", "encryption"},
+                 {"pin: true", "pin"}};
     (void)state;
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         char text[256];
@@ -130,6 +131,39 @@ static void test_presets(void **state)
     config_free(config);
     config = rules("rules: [{name: e, preset: encrypt, demand: {read_only: true}}]\n");
     assert_true(judge(config, at_share(alice(), "x")).read_only);
+    config_free(config);
+}
+
+/* Who gives less than once is let in where no rule that demands more matches, and only there. */
+static void test_pin(void **state)
+{
+    (void)state;
+    struct config *config =
+        rules("rules:\n"
+              "- {name: bob, who: [bob], to: {share: [public]}, then: allow}\n"
+              "- {name: p, to: {share: [pay]}, then: allow, demand: {pin: true}}\n"
+              "- {name: w, to: {pipe: [winreg]}, then: allow,\n"
+              "   demand: {pin: true}}\n");
+    struct rule_facts ever = bob();
+    ever.less = false;
+    assert_true(rule_demands_pin(config));
+    expect(config, bob(), RULE_ALLOW, NULL, NULL);
+    expect(config, at_share(bob(), "public"), RULE_ALLOW, "bob", NULL);
+    expect(config, at_share(bob(), "data"), RULE_ALLOW, NULL, NULL);
+    expect(config, at_share(bob(), "PAY"), RULE_REFUSE, "p", "pin");
+    expect(config, at_share(ever, "PAY"), RULE_ALLOW, "p", NULL);
+    expect(config, at_pipe(bob(), "winreg"), RULE_REFUSE, "w", "pin");
+    expect(config, at_pipe(ever, "winreg"), RULE_ALLOW, "w", NULL);
+    config_free(config);
+    /* A rule that only records demands it too, and who meets it is not recorded. */
+    config = rules("rules: [{name: r, then: audit, demand: {pin: true}}]\n");
+    assert_true(rule_demands_pin(config));
+    expect(config, ever, RULE_ALLOW, "r", NULL);
+    config_free(config);
+    config =
+        rules("rules: [{name: r, who: [x], then: allow, demand: {pin: false, encryption: true}},\n"
+              "        {name: s, preset: hardened-unc}]\n");
+    assert_false(rule_demands_pin(config));
     config_free(config);
 }
 
@@ -255,6 +289,7 @@ int main(void)
         cmocka_unit_test(test_least_dialect_is_enough),
         cmocka_unit_test(test_what_holds_from_now_on),
         cmocka_unit_test(test_presets),
+        cmocka_unit_test(test_pin),
         cmocka_unit_test(test_login_waits_for_the_share),
         cmocka_unit_test(test_share_waits_for_the_pipe),
         cmocka_unit_test(test_pipes),

@@ -1,0 +1,244 @@
+/*
+ * A login and what is remembered of its link: where a rule demands that nobody gives less, nothing
+ * of it goes upstream before the downgrade memory has answered; elsewhere nobody waits.
+ */
+#include <stdio.h>
+
+#include "proxy/recorder.h"
+#include "tests/unit/link_keeper.h"
+
+enum { SOME_QUERIES = 8 };
+
+/* The recorder's end: what it has been asked, in order. */
+static struct {
+    struct channel *channel;
+    unsigned asked, answered;
+    uint64_t query[SOME_QUERIES];
+} recorder;
+
+static struct config_rule rule;
+static char *who[] = {(char *)(uintptr_t) "alice"};
+
+static bool recorder_hears(void *context, uint16_t type, struct span body, int fd)
+{
+    (void)context, (void)fd;
+    if (type == RECORDER_SIGHTING) {
+        assert_true(recorder.asked < SOME_QUERIES && body.size > 8);
+        recorder.query[recorder.asked++] = get_le64(body.at);
+    }
+    return true;
+}
+
+static void recorder_is_left(void *context, bool malformed)
+{
+    (void)context, (void)malformed;
+}
+
+/* Everybody is demanded to give no less; both legs are as ever. */
+static int recall_open(void **state)
+{
+    static const struct channel_handler handler = {recorder_hears, recorder_is_left};
+    int fds[2];
+    assert_int_equal(keeper_open(state), 0);
+    struct fixture *fixture = *state;
+    memset(&recorder, 0, sizeof recorder);
+    assert_true(channel_pair(fds));
+    worker_recorder_channel(&fixture->worker, fds[0]);
+    recorder.channel = channel_new(fixture->worker.base, fds[1], &handler, NULL);
+    assert_true(fixture->worker.recorder && recorder.channel);
+    rule = (struct config_rule){.name = who[0], .then = CONFIG_ALLOW, .demand.pin = true};
+    fixture->config.rules = &rule;
+    fixture->config.rules_count = 1;
+    fixture->link.client.recall.answer = RECALL_AS_EVER;
+    fixture->link.server.recall.answer = RECALL_AS_EVER;
+    return 0;
+}
+
+static int recall_close(void **state)
+{
+    struct fixture *fixture = *state;
+    channel_free(recorder.channel);
+    channel_free(fixture->worker.recorder);
+    fixture->worker.recorder = NULL;
+    assert_int_equal(fixture->worker.recalls.count, 0);
+    return keeper_close(state);
+}
+
+/* A session whose client has just been proven to be bob. */
+static struct session *log_in(struct fixture *fixture)
+{
+    struct session *session = session_new(&fixture->link);
+    assert_non_null(session);
+    session->identity = calloc(1, sizeof *session->identity);
+    assert_non_null(session->identity);
+    session->identity->mechanism = MECHANISM_NTLM;
+    snprintf(session->identity->user, sizeof session->identity->user, "bob");
+    session->state = SESSION_LOGGING_IN;
+    session->setup_waiting = true;
+    session->setup_message_id = 7;
+    table_add(&fixture->link.sessions, &session->by_client_id, session->client_id);
+    link_see_login(session);
+    run_loop(fixture);
+    return session;
+}
+
+static void answer(struct fixture *fixture, uint8_t less)
+{
+    uint8_t body[9];
+    struct writer writer = writer_over(body, sizeof body);
+    assert_true(recorder.answered < recorder.asked);
+    write_le64(&writer, recorder.query[recorder.answered++]);
+    write_u8(&writer, less);
+    assert_true(channel_send(recorder.channel, RECORDER_SEEN, writer_span(&writer), -1));
+    run_loop(fixture);
+}
+
+static void end(struct session *session)
+{
+    session_end(session, false);
+}
+
+static void expect_goes_on(struct fixture *fixture, struct session *session)
+{
+    expect_told(fixture, KEEPER_LOGIN);
+    expect_nothing(fixture, LEG_CLIENT);
+    end(session);
+}
+
+static void expect_refused(struct fixture *fixture)
+{
+    expect_not_told(fixture);
+    assert_int_equal(expect_message(fixture, LEG_CLIENT).status, STATUS_ACCESS_DENIED);
+    assert_int_equal(fixture->link.sessions.count, 1); /* the fixture's own */
+    assert_int_equal(fixture->link.end, END_NONE);
+}
+
+static void test_waits_and_goes_on(void **state)
+{
+    struct session *session = log_in(*state);
+    expect_not_told(*state);
+    expect_nothing(*state, LEG_CLIENT);
+    answer(*state, 0);
+    expect_goes_on(*state, session);
+}
+
+static void test_login_that_gives_less(void **state)
+{
+    (void)log_in(*state);
+    answer(*state, 1);
+    expect_refused(*state);
+}
+
+/* What either leg negotiated counts, and so does not knowing it. */
+static void test_leg_that_gives_less(void **state)
+{
+    static const enum recall_answer others[] = {RECALL_LESS, RECALL_UNKNOWN};
+    struct fixture *fixture = *state;
+    struct leg *const legs[] = {&fixture->link.client, &fixture->link.server};
+    for (size_t i = 0; i < COUNT_OF(legs); i++) {
+        for (size_t j = 0; j < COUNT_OF(others); j++) {
+            legs[i]->recall.answer = others[j];
+            (void)log_in(fixture);
+            answer(fixture, 0);
+            expect_refused(fixture);
+        }
+        legs[i]->recall.answer = RECALL_AS_EVER;
+    }
+}
+
+static void test_whom_the_rule_does_not_mean(void **state)
+{
+    rule.who = who;
+    rule.who_count = 1;
+    struct session *session = log_in(*state);
+    expect_not_told(*state);
+    answer(*state, 1);
+    expect_goes_on(*state, session);
+}
+
+/* Nobody waits where no rule demands it; the answer is noted, for rules that come later. */
+static void test_without_the_demand(void **state)
+{
+    rule.demand.pin = false;
+    struct session *session = log_in(*state);
+    expect_told(*state, KEEPER_LOGIN);
+    answer(*state, 1);
+    assert_int_equal(session->recall.answer, RECALL_LESS);
+    assert_true(link_gives_less(session));
+    end(session);
+}
+
+/* Who waits is refused when there will be no answer, and so is who comes then; others are not. */
+static void test_recorder_goes(void **state)
+{
+    struct fixture *fixture = *state;
+    (void)log_in(fixture);
+    channel_free(recorder.channel);
+    recorder.channel = NULL;
+    run_loop(fixture);
+    expect_refused(fixture);
+    (void)log_in(fixture);
+    expect_refused(fixture);
+    rule.demand.pin = false;
+    expect_goes_on(fixture, log_in(fixture));
+}
+
+/* The session ends before its answer comes. */
+static void test_nobody_waits_any_more(void **state)
+{
+    end(log_in(*state));
+    answer(*state, 1);
+    expect_not_told(*state);
+    expect_nothing(*state, LEG_CLIENT);
+}
+
+/* With `downgrade: pin` of the listener the login is refused, and the link with it. */
+static void test_listener_that_pins(void **state)
+{
+    struct fixture *fixture = *state;
+    rule.demand.pin = false;
+    fixture->listener.downgrade = CONFIG_DOWNGRADE_PIN;
+    fixture->link.settling = true; /* the link is the fixture's to free */
+    struct session *session = log_in(fixture);
+    expect_not_told(fixture);
+    answer(fixture, 1);
+    expect_not_told(fixture);
+    assert_int_equal(expect_message(fixture, LEG_CLIENT).status, STATUS_ACCESS_DENIED);
+    assert_int_equal(fixture->link.end, END_REFUSED);
+    end(session);
+}
+
+/* … and nobody gets in there unless it is known that nothing is less. */
+static void test_listener_that_pins_without_recorder(void **state)
+{
+    struct fixture *fixture = *state;
+    rule.demand.pin = false;
+    fixture->listener.downgrade = CONFIG_DOWNGRADE_PIN;
+    fixture->link.settling = true;
+    channel_free(recorder.channel);
+    recorder.channel = NULL;
+    run_loop(fixture);
+    struct session *session = log_in(fixture);
+    expect_not_told(fixture);
+    assert_int_equal(expect_message(fixture, LEG_CLIENT).status, STATUS_ACCESS_DENIED);
+    assert_int_equal(fixture->link.end, END_REFUSED);
+    end(session);
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, recall_open, recall_close)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST(test_waits_and_goes_on),
+        TEST(test_login_that_gives_less),
+        TEST(test_leg_that_gives_less),
+        TEST(test_whom_the_rule_does_not_mean),
+        TEST(test_without_the_demand),
+        TEST(test_recorder_goes),
+        TEST(test_nobody_waits_any_more),
+        TEST(test_listener_that_pins),
+        TEST(test_listener_that_pins_without_recorder),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
