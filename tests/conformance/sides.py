@@ -78,8 +78,8 @@ class TortureNas(Nas):
         """Where the files of a share are."""
         return os.path.join(self.directory, "share", share)
 
-    def _write_files(self):
-        super()._write_files()
+    def _prepare(self):
+        super()._prepare()
         text = ""
         for share, options in _SHARES.items():
             path = self.share_directory(share)

@@ -10,6 +10,7 @@ import signal
 from contextlib import ExitStack
 
 import keytab
+from ccache import Ccache
 from directory import Directory
 from harness import children_of, scratch_directory
 from member import Member
@@ -250,23 +251,4 @@ class Domain:
         options = [*options, "-f" if forwardable else "-F", *(["-l", f"{lifetime}s"] if lifetime else [])]
         (host or self.client).must(["kinit", *options, "-c", path, f"{user}@{REALM}"],
                                    input=USERS[user] + "\n")
-        return Ccache(self, path)
-
-
-class Ccache:
-    """A credential cache in a file: what a user logged in with Kerberos has."""
-
-    def __init__(self, domain, path):
-        self.domain, self.path = domain, path
-
-    @property
-    def name(self):
-        return f"FILE:{self.path}"
-
-    def get(self, service, *options):
-        """Fetches a ticket for a service, so that the KDC need not be asked later; the finished kvno."""
-        return self.domain.client.run(["kvno", "-q", "-c", self.name, *options, service])
-
-    def must_get(self, service, *options):
-        done = self.get(service, *options)
-        assert done.returncode == 0, done.stdout + done.stderr
+        return Ccache(path, self.client.run)

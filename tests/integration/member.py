@@ -2,7 +2,8 @@
 
 import os
 
-from harness import end_pid, is_alive, wait_until
+from daemon import end_rpc_daemon
+from harness import wait_until
 
 _SMB_CONF = """[global]
     server role = member server
@@ -79,7 +80,7 @@ class Member:
         return self
 
     def __exit__(self, *_):
-        self._end_rpc_daemon()
+        end_rpc_daemon(self.directory)
 
     def start_winbind(self, trusted=True):
         """Starts winbindd and waits until it reaches the domain controller, or without a trust until
@@ -101,25 +102,11 @@ class Member:
 
     def stop(self):
         self.host.end(self.smbd)
-        self._end_rpc_daemon()
+        end_rpc_daemon(self.directory)
 
     def _daemon(self, program):
         return self.host.start([program, "-F", "-l", self._path("log"), "-s", self.configuration],
                                self._path(f"log/{program}.out"))
-
-    def _end_rpc_daemon(self):
-        """smbd starts it on demand, and it outlives smbd."""
-        path = self._path("pid/samba-dcerpcd.pid")
-        try:
-            with open(path, encoding="ascii") as file:
-                pid = int(file.read())
-            with open(f"/proc/{pid}/cmdline", "rb") as file:
-                ours = self.directory.encode() in file.read()
-        except (OSError, ValueError):
-            return
-        if ours and is_alive(pid):
-            end_pid(pid)
-        os.unlink(path)
 
     def log(self, program="smbd"):
         with open(self._path(f"log/{program}.out"), encoding="utf-8", errors="replace") as file:

@@ -7,11 +7,11 @@ krb5.conf only. Nothing outside the realm's own directory is read or written.
 import glob
 import os
 import signal
-import subprocess
 import tempfile
 
-from harness import (USERS, can_connect, end_process, free_port, new_address, run, scratch_directory,
-                     wait_until)
+from ccache import Ccache
+from daemon import Daemon
+from harness import USERS, run
 from nas import Nas
 from smbtools import SmbClient
 
@@ -49,62 +49,22 @@ _KDC = """[kdcdefaults]
 """
 
 
-class Ccache:
-    """A credential cache in a file: what a user logged in with Kerberos has."""
-
-    def __init__(self, realm, path):
-        self.realm, self.path = realm, path
-
-    @property
-    def name(self):
-        return f"FILE:{self.path}"
-
-    def get(self, service, *options):
-        """Fetches a ticket for a service, so that the KDC need not be asked later; the finished kvno."""
-        return run(["kvno", "-q", "-c", self.name, *options, service], env=self.realm.environment())
-
-    def must_get(self, service, *options):
-        done = self.get(service, *options)
-        assert done.returncode == 0, done.stdout + done.stderr
-
-
-class Realm:
+class Realm(Daemon):
     """One krb5kdc; a context manager. With `delegation` it answers constrained delegation; without
     `datagrams` it takes streams alone."""
 
     def __init__(self, name="MIT.TEST", delegation=False, users=None, datagrams=True):
+        super().__init__("realm")
         self.name, self.domain, self.delegation = name, name.lower(), delegation
         self.datagrams = datagrams
-        self.address = new_address()
-        self.port = free_port(self.address)
         self.users = dict(USERS if users is None else users)
-        self.process = None
-        self.directory = None
         self.hosts = {}
-        self._scratch = scratch_directory("realm")
-
-    def __enter__(self):
-        self.directory = self._scratch.__enter__()
-        try:
-            self._create()
-            self.start()
-        except BaseException:
-            self.__exit__(None, None, None)
-            raise
-        return self
-
-    def __exit__(self, *_):
-        self.stop()
-        self._scratch.__exit__(None, None, None)
 
     def path(self, *parts):
-        return os.path.join(self.directory, *parts)
+        """A file of the realm's own."""
+        return self._path(*parts)
 
-    def _write(self, name, text):
-        with open(self.path(name), "w", encoding="ascii") as file:
-            file.write(text)
-
-    def _create(self):
+    def _prepare(self):
         os.mkdir(self.path("modules"))
         library = "delegation" if self.delegation else "db2"
         self._module(library)
@@ -156,19 +116,13 @@ class Realm:
 
     def start(self):
         """Starts the KDC and waits until it listens."""
-        environment = self.environment(KRB5_KDC_PROFILE=self.path("kdc.conf"))
-        with open(self.path("kdc.log"), "ab") as output:
-            self.process = subprocess.Popen(["krb5kdc", "-n", "-r", self.name], stdin=subprocess.DEVNULL,
-                                            stdout=output, stderr=output, env=environment)
-        wait_until(lambda: self.process.poll() is not None or can_connect(self.address, self.port),
-                   "the KDC to listen", 15)
-        assert self.process.poll() is None, self.log()
+        self._launch(["krb5kdc", "-n", "-r", self.name], "kdc.log",
+                     self.environment(KRB5_KDC_PROFILE=self.path("kdc.conf")))
 
     def stop(self):
         if self.process is not None:
             self.resume()
-            end_process(self.process)
-            self.process = None
+        super().stop()
 
     def pause(self):
         """The KDC takes requests and answers none, until resume()."""
@@ -176,10 +130,6 @@ class Realm:
 
     def resume(self):
         self.process.send_signal(signal.SIGCONT)
-
-    def log(self):
-        with open(self.path("kdc.log"), encoding="utf-8", errors="replace") as file:
-            return file.read()
 
     # principals
 
@@ -245,7 +195,8 @@ class Realm:
               service=None):
         """Logs a user in; `lifetime` is in seconds. With `service` all there is in the end is a ticket
         for that."""
-        cache = Ccache(self, ccache or self.path(f"cc-{user}-{os.urandom(4).hex()}"))
+        cache = Ccache(ccache or self.path(f"cc-{user}-{os.urandom(4).hex()}"),
+                       lambda command: run(command, env=self.environment()))
         options = ["-f" if forwardable else "-F", *(["-l", f"{lifetime}s"] if lifetime else []),
                    *(["-S", service] if service else [])]
         done = run(["kinit", *options, "-c", cache.name, self.principal(user)],

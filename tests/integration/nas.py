@@ -3,10 +3,9 @@
 import os
 import shutil
 import signal
-import subprocess
 
-from harness import (USERS, can_connect, end_pid, end_process, free_port, is_alive, new_address, run,
-                     scratch_directory, wait_until)
+from daemon import Daemon, end_rpc_daemon
+from harness import USERS, run
 
 SAMBA_DIALECTS = {"2.0.2": "SMB2_02", "2.1": "SMB2_10", "3.0": "SMB3_00", "3.0.2": "SMB3_02",
                   "3.1.1": "SMB3_11", "NT1": "NT1"}
@@ -62,7 +61,7 @@ def option_lines(options):
     return "".join(f"    {key} = {value}\n" for key, value in options.items())
 
 
-class Nas:
+class Nas(Daemon):
     """One smbd on an address of its own; a context manager.
 
     `extra` and `share_options` are dictionaries of further options of [global] and of the share.
@@ -74,8 +73,7 @@ class Nas:
     def __init__(self, min_dialect="2.0.2", max_dialect="3.1.1", signing="auto", algorithms=None,
                  extra=None, share_options=None, guest=False, address=None, port=None, users=None,
                  environment=None):
-        self.address = address or new_address()
-        self.port = port or free_port(self.address)
+        super().__init__("nas", address, port)
         self.options = {"min_protocol": SAMBA_DIALECTS[min_dialect],
                         "max_protocol": SAMBA_DIALECTS[max_dialect], "signing": signing,
                         "guest": "yes" if guest else "no",
@@ -87,37 +85,13 @@ class Nas:
         self.users = dict(USERS if users is None else users)
         self.uids = {name: UIDS.get(name, 61010 + index) for index, name in enumerate(self.users)}
         self.variables = dict(environment or {})
-        self.process = None
-        self._scratch = scratch_directory("nas")
-        self.directory = None
 
     @property
     def share(self):
         """The directory behind //NAS/data."""
         return os.path.join(self.directory, "share/data")
 
-    def __enter__(self):
-        self.directory = self._scratch.__enter__()
-        try:
-            self._write_files()
-            self.start()
-        except BaseException:
-            self.__exit__(None, None, None)
-            raise
-        return self
-
-    def __exit__(self, *_):
-        self.stop()
-        self._scratch.__exit__(None, None, None)
-
-    def _path(self, *parts):
-        return os.path.join(self.directory, *parts)
-
-    def _write(self, name, text):
-        with open(self._path(name), "w", encoding="utf-8") as file:
-            file.write(text)
-
-    def _write_files(self):
+    def _prepare(self):
         for name in ("private lock state cache pid ncalrpc winbindd log usershares share share/data "
                      "share/priv").split():
             os.makedirs(self._path(name), mode=0o755)
@@ -162,27 +136,14 @@ class Nas:
     def start(self):
         """Starts smbd and waits until it accepts connections."""
         # In the foreground it makes a process group of its own; told not to, it would end ours.
-        with open(self._path("log/smbd.out"), "ab") as output:
-            self.process = subprocess.Popen(
-                ["smbd", "-F", "-l", self._path("log"), "-s", self._path("smb.conf")],
-                stdin=subprocess.DEVNULL, stdout=output, stderr=output, env=self._environment())
-        wait_until(lambda: self.process.poll() is not None or can_connect(self.address, self.port),
-                   "smbd to listen", 15)
-        assert self.process.poll() is None, self.log()
+        # In the foreground it makes a process group of its own; told not to, it would end ours.
+        self._launch(["smbd", "-F", "-l", self._path("log"), "-s", self._path("smb.conf")], "log/smbd.out",
+                     self._environment())
 
     def stop(self):
         """Ends smbd and the RPC daemon that it started, each by its pid."""
-        if self.process is not None:
-            end_process(self.process)
-            self.process = None
-        try:
-            with open(self._path("pid/samba-dcerpcd.pid"), encoding="ascii") as file:
-                pid = int(file.read())
-        except (OSError, ValueError):
-            return
-        if self._is_ours(pid):
-            end_pid(pid)
-        os.unlink(self._path("pid/samba-dcerpcd.pid"))
+        super().stop()
+        end_rpc_daemon(self.directory)
 
     def freeze(self):
         """smbd keeps its socket and answers nobody; its children too. Ended by thaw()."""
@@ -190,18 +151,6 @@ class Nas:
 
     def thaw(self):
         os.kill(self.process.pid, signal.SIGCONT)
-
-    def _is_ours(self, pid):
-        try:
-            with open(f"/proc/{pid}/cmdline", "rb") as file:
-                return self.directory.encode() in file.read() and is_alive(pid)
-        except OSError:
-            return False
-
-    def log(self):
-        """The end of smbd's own output, for failure texts."""
-        with open(self._path("log/smbd.out"), encoding="utf-8", errors="replace") as file:
-            return file.read()[-2000:]
 
     def owner(self, name):
         """The user whose file //NAS/data/name is: who smbd took its creator for."""
