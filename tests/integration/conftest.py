@@ -1,5 +1,5 @@
 """What every test of this directory may ask for."""
 
-from fixtures import domain, module_rig, nas, realm, rig
+from fixtures import domain, module_rig, nas, realm, rig, server
 
-__all__ = ["domain", "module_rig", "nas", "realm", "rig"]
+__all__ = ["domain", "module_rig", "nas", "realm", "rig", "server"]

@@ -43,3 +43,10 @@ def realm():
     """A plain MIT KDC, without any domain, that answers constrained delegation too."""
     with Realm(delegation=True) as kdc:
         yield kdc
+
+
+@pytest.fixture(scope="module")
+def server(realm):
+    """A file server that takes the realm's tickets."""
+    with realm.file_server() as file_server:
+        yield file_server

@@ -14,7 +14,6 @@ import bodies
 import smb2
 from nas import Nas
 from rawclient import RawClient
-from rig import Rig
 
 CANCELLED = 0xC0000120
 SHARING_VIOLATION = 0xC0000043
@@ -32,12 +31,6 @@ def nas():
     with Nas(extra={"kernel oplocks": "no", "kernel change notify": "no"},
              share_options={"kernel share modes": "no", "posix locking": "no"}) as server:
         yield server
-
-
-@pytest.fixture(scope="module")
-def module_rig(nas):
-    with Rig(nas) as arrangement:
-        yield arrangement
 
 
 class Party:

@@ -14,12 +14,6 @@ from proxy import UIDS, command
 from rawclient import Failed
 
 
-@pytest.fixture(scope="module")
-def server(realm):
-    with realm.file_server() as file_server:
-        yield file_server
-
-
 def ruled(realm, server, *rules, **options):
     """Tickets, and NTLM for those who have none."""
     return KerberosRig(realm, server, login=["ticket", "same"], extra={"rules": list(rules)}, **options)

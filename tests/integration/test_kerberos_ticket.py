@@ -16,12 +16,6 @@ from kerberosrig import KerberosRig
 
 
 @pytest.fixture(scope="module")
-def server(realm):
-    with realm.file_server() as file_server:
-        yield file_server
-
-
-@pytest.fixture(scope="module")
 def module_rig(realm, server):
     with KerberosRig(realm, server) as rig:
         yield rig

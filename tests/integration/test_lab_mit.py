@@ -10,12 +10,6 @@ from rawclient import RawClient
 from verify import check
 
 
-@pytest.fixture(scope="module")
-def server(realm):
-    with realm.file_server() as file_server:
-        yield file_server
-
-
 @pytest.fixture
 def client(realm, server, tmp_path):
     return realm.smbclient(tmp_path, server.name, server.port)

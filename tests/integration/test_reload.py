@@ -8,16 +8,9 @@ import pytest
 
 import smb2
 from harness import wait_until
-from nas import Nas
 from proxy import UIDS, command, listener
 from rawclient import Disconnected, Failed, RawClient
 from rig import Rig
-
-
-@pytest.fixture(scope="module")
-def nas():
-    with Nas() as server:
-        yield server
 
 
 @pytest.fixture
