@@ -1,15 +1,16 @@
 /* Changing the credentials file: every line that does not change stays as it is. */
 #include "crypto/credentials_internal.h"
 
-#include <openssl/crypto.h>
 #include <stdlib.h>
 #include <string.h>
 
 /* What becomes of the old entries, by their place, and what comes after them. */
 struct edit {
-    const struct credentials *old;
     const struct credentials_entry *entries;
     size_t count;
+    enum credentials_kind kind; /* of what is to be removed */
+    const char *name;           /* NULL: nothing is */
+    const struct credentials *old;
     const struct credentials_entry **instead; /* for each old entry: what replaces it, or NULL */
     bool *placed;                             /* for each new entry: it replaces an old one */
     const struct entry *removed;
@@ -48,8 +49,9 @@ static void write_entry(struct writer *writer, const struct credentials_entry *e
 
 /* The old text line by line, then the new entries. `next` walks over the old entries, which are in
  * the order of their lines. */
-static void write_edited(struct writer *writer, const struct edit *edit, struct span text)
+static void write_edited(const void *context, struct span text, struct writer *writer)
 {
+    const struct edit *edit = context;
     struct reader reader = reader_over_span(text);
     struct span line;
     size_t next = 0;
@@ -97,58 +99,28 @@ static bool match_entries(struct edit *edit)
     return true;
 }
 
-/* The new text must be one that credentials_read() takes: a daemon must never find it broken. */
-bool credentials_check_text(struct span text, struct credentials_error *error)
+static bool prepare(void *context, const struct credentials *old, size_t *more,
+                    struct credentials_error *error)
 {
-    struct credentials_error found;
-    struct credentials *credentials = credentials_parse(text, &found);
-    bool ok = credentials != NULL;
-    credentials_free(credentials);
-    if (!ok && found.line)
-        return credentials_fail(error, 0, "would be wrong after this change: line %u %.190s",
-                                found.line, found.text);
-    if (!ok)
-        *error = found;
-    return ok;
+    struct edit *edit = context;
+    edit->old = old;
+    edit->removed = edit->name ? credentials_lookup(old, edit->kind, edit->name) : NULL;
+    if (edit->name && !edit->removed)
+        return credentials_fail(error, 0, "has no such entry; 'countersign user list' shows all");
+    /* Replaced lines are counted twice; nothing is written past what was counted. */
+    *more = 1;
+    for (size_t i = 0; i < edit->count; i++)
+        *more += entry_room(&edit->entries[i]);
+    return match_entries(edit) || credentials_fail(error, 0, "out of memory");
 }
 
-static bool edit_text(struct edit *edit, const struct file_bytes *old, struct file_bytes *new,
+static bool carry_out(const char *path, struct edit *edit, const struct file_bytes *fresh,
                       struct credentials_error *error)
 {
-    size_t room = old->size + 1;
-    for (size_t i = 0; i < edit->count; i++)
-        room += entry_room(&edit->entries[i]);
-    /* Replaced lines are counted twice; nothing is written past what was counted. */
-    *new = (struct file_bytes){malloc(room), 0, old->owner, old->group};
-    struct writer writer = writer_over(new->bytes, new->bytes ? room : 0);
-    bool ok = new->bytes &&match_entries(edit);
-    if (ok)
-        write_edited(&writer, edit, (struct span){old->bytes, old->size});
-    new->size = writer_size(&writer);
+    const struct change change = {edit, prepare, write_edited};
+    bool ok = credentials_change(path, fresh, &change, error);
     free(edit->instead);
     free(edit->placed);
-    if (!ok || !writer_done(&writer))
-        return credentials_fail(error, 0, "out of memory");
-    return credentials_check_text((struct span){new->bytes, new->size}, error);
-}
-
-/* One edit under the lock. `old` is the file as it is, or empty with the owner of a new one. */
-static bool edit_file(const struct file_place *place, struct edit *edit, enum credentials_kind kind,
-                      const char *removed, const struct file_bytes *old,
-                      struct credentials_error *error)
-{
-    struct file_bytes new = {0};
-    struct credentials *credentials =
-        credentials_parse((struct span){old->bytes, old->size}, error);
-    if (!credentials)
-        return false;
-    edit->old = credentials;
-    edit->removed = removed ? credentials_lookup(credentials, kind, removed) : NULL;
-    bool ok = !removed || edit->removed ||
-              credentials_fail(error, 0, "has no such entry; 'countersign user list' shows all");
-    ok = ok && edit_text(edit, old, &new, error) && file_replace(place, &new, error);
-    file_wipe(&new);
-    credentials_free(credentials);
     return ok;
 }
 
@@ -175,33 +147,14 @@ static bool check_entries(const struct credentials_entry *entries, size_t count,
 bool credentials_add_all(const char *path, const struct credentials_entry *entries, size_t count,
                          unsigned owner, unsigned group, struct credentials_error *error)
 {
-    struct file_place place;
-    struct file_bytes old;
+    const struct file_bytes fresh = {NULL, 0, owner, group};
     struct edit edit = {.entries = entries, .count = count};
-    if (!check_entries(entries, count, error) || !place_enter(path, &place, error))
-        return false;
-    enum file_result result = file_load(place.directory, place.name, &owner, &old, error);
-    if (result == FILE_MISSING)
-        old = (struct file_bytes){NULL, 0, owner, group};
-    bool ok =
-        result != FILE_REFUSED && edit_file(&place, &edit, CREDENTIALS_USER, NULL, &old, error);
-    file_wipe(&old);
-    place_leave(&place);
-    return ok;
+    return check_entries(entries, count, error) && carry_out(path, &edit, &fresh, error);
 }
 
 bool credentials_remove(const char *path, enum credentials_kind kind, const char *name,
                         struct credentials_error *error)
 {
-    struct file_place place;
-    struct file_bytes old;
-    struct edit edit = {.count = 0};
-    if (!place_enter(path, &place, error))
-        return false;
-    /* Nothing secret is added, so whoever may replace the file may do it, whoever owns it. */
-    bool ok = file_load(place.directory, place.name, NULL, &old, error) == FILE_READ &&
-              edit_file(&place, &edit, kind, name, &old, error);
-    file_wipe(&old);
-    place_leave(&place);
-    return ok;
+    struct edit edit = {.kind = kind, .name = name};
+    return carry_out(path, &edit, NULL, error);
 }

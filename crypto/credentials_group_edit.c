@@ -9,7 +9,8 @@ struct group_edit {
     const char *name;
     const char *const *members; /* to put in, or to take out */
     size_t count;
-    bool remove; /* … or the whole group, when `count` is 0 */
+    bool remove;                   /* … or the whole group, when `count` is 0 */
+    const struct local_group *old; /* NULL: there is none */
 };
 
 static struct span text_span(const char *text)
@@ -50,9 +51,9 @@ static void write_member(struct writer *writer, struct span name, bool *first)
 }
 
 /* The group's new line: who stays, in the old order, then who is new. */
-static void write_group(struct writer *writer, const struct group_edit *edit,
-                        const struct local_group *old)
+static void write_group(struct writer *writer, const struct group_edit *edit)
 {
+    const struct local_group *old = edit->old;
     struct reader reader = old ? reader_over_span(text_span(old->text)) : reader_over("", 0);
     struct span name;
     bool first = true;
@@ -72,9 +73,10 @@ static void write_group(struct writer *writer, const struct group_edit *edit,
     write_u8(writer, '\n');
 }
 
-static void write_edited(struct writer *writer, const struct group_edit *edit,
-                         const struct local_group *old, struct span text)
+static void write_edited(const void *context, struct span text, struct writer *writer)
 {
+    const struct group_edit *edit = context;
+    const struct local_group *old = edit->old;
     struct reader reader = reader_over_span(text);
     struct span line;
     bool whole = edit->remove && edit->count == 0;
@@ -83,44 +85,24 @@ static void write_edited(struct writer *writer, const struct group_edit *edit,
             write_span(writer, line);
             write_u8(writer, '\n');
         } else if (!whole) {
-            write_group(writer, edit, old);
+            write_group(writer, edit);
         }
     }
     if (!old)
-        write_group(writer, edit, NULL);
+        write_group(writer, edit);
 }
 
-static bool edit_text(const struct group_edit *edit, const struct credentials *credentials,
-                      const struct file_bytes *old, struct file_bytes *new,
-                      struct credentials_error *error)
+static bool prepare(void *context, const struct credentials *old, size_t *more,
+                    struct credentials_error *error)
 {
-    const struct local_group *group = group_find(credentials, edit->name);
-    size_t room = old->size + sizeof "\ngroup::\n" + strlen(edit->name);
-    for (size_t i = 0; i < edit->count; i++)
-        room += strlen(edit->members[i]) + 1;
-    if (!group && edit->remove)
+    struct group_edit *edit = context;
+    edit->old = group_find(old, edit->name);
+    if (!edit->old && edit->remove)
         return credentials_fail(error, 0, "has no such group; 'countersign group list' shows all");
-    *new = (struct file_bytes){malloc(room), 0, old->owner, old->group};
-    struct writer writer = writer_over(new->bytes, new->bytes ? room : 0);
-    if (new->bytes)
-        write_edited(&writer, edit, group, (struct span){old->bytes, old->size});
-    new->size = writer_size(&writer);
-    if (!new->bytes || !writer_done(&writer))
-        return credentials_fail(error, 0, "out of memory");
-    return credentials_check_text((struct span){new->bytes, new->size}, error);
-}
-
-static bool edit_file(const struct file_place *place, const struct group_edit *edit,
-                      const struct file_bytes *old, struct credentials_error *error)
-{
-    struct file_bytes new = {0};
-    struct credentials *credentials =
-        credentials_parse((struct span){old->bytes, old->size}, error);
-    bool ok = credentials && edit_text(edit, credentials, old, &new, error) &&
-              file_replace(place, &new, error);
-    file_wipe(&new);
-    credentials_free(credentials);
-    return ok;
+    *more = sizeof "\ngroup::\n" + strlen(edit->name);
+    for (size_t i = 0; i < edit->count; i++)
+        *more += strlen(edit->members[i]) + 1;
+    return true;
 }
 
 static bool check_names(const struct group_edit *edit, struct credentials_error *error)
@@ -140,32 +122,16 @@ bool credentials_group_add(const char *path, const char *name, const char *const
                            size_t count, unsigned owner, unsigned group,
                            struct credentials_error *error)
 {
-    const struct group_edit edit = {.name = name, .members = members, .count = count};
-    struct file_place place;
-    struct file_bytes old;
-    if (!check_names(&edit, error) || !place_enter(path, &place, error))
-        return false;
-    enum file_result result = file_load(place.directory, place.name, &owner, &old, error);
-    if (result == FILE_MISSING)
-        old = (struct file_bytes){NULL, 0, owner, group};
-    bool ok = result != FILE_REFUSED && edit_file(&place, &edit, &old, error);
-    file_wipe(&old);
-    place_leave(&place);
-    return ok;
+    struct group_edit edit = {.name = name, .members = members, .count = count};
+    const struct file_bytes fresh = {NULL, 0, owner, group};
+    const struct change change = {&edit, prepare, write_edited};
+    return check_names(&edit, error) && credentials_change(path, &fresh, &change, error);
 }
 
 bool credentials_group_remove(const char *path, const char *name, const char *const *members,
                               size_t count, struct credentials_error *error)
 {
-    const struct group_edit edit = {
-        .name = name, .members = members, .count = count, .remove = true};
-    struct file_place place;
-    struct file_bytes old;
-    if (!check_names(&edit, error) || !place_enter(path, &place, error))
-        return false;
-    bool ok = file_load(place.directory, place.name, NULL, &old, error) == FILE_READ &&
-              edit_file(&place, &edit, &old, error);
-    file_wipe(&old);
-    place_leave(&place);
-    return ok;
+    struct group_edit edit = {.name = name, .members = members, .count = count, .remove = true};
+    const struct change change = {&edit, prepare, write_edited};
+    return check_names(&edit, error) && credentials_change(path, NULL, &change, error);
 }

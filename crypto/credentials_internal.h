@@ -100,9 +100,6 @@ void groups_free_all(struct credentials *credentials);
 /* NULL when there is none of that name. */
 const struct local_group *group_find(const struct credentials *credentials, const char *name);
 
-/* Whether credentials_parse() takes an edited text. */
-MUST_USE bool credentials_check_text(struct span text, struct credentials_error *error);
-
 /* The bytes of a file, whose owner is remembered for its successor. */
 struct file_bytes {
     uint8_t *bytes;
@@ -134,5 +131,25 @@ void place_leave(struct file_place *place);
  */
 MUST_USE bool file_replace(const struct file_place *place, const struct file_bytes *file,
                            struct credentials_error *error);
+
+/* What is to become of the file's text. */
+struct change {
+    void *edit; /* the functions' own */
+    /* Looks at the entries that there are, which live until write() is through: how many bytes
+     * longer the text may become. False with `error` filled: nothing is changed. */
+    bool (*prepare)(void *edit, const struct credentials *old, size_t *more,
+                    struct credentials_error *error);
+    /* Writes the new text, from the old one's. */
+    void (*write)(const void *edit, struct span text, struct writer *writer);
+};
+
+/*
+ * Changes the file under its lock. With `fresh`, whose bytes are none, it must belong to its owner
+ * or to root, and is made, as `fresh`, when it does not exist. Without it nothing secret may be
+ * added: whoever may replace the file may then change it, whoever owns it. False with `error`
+ * filled and the file as it was.
+ */
+MUST_USE bool credentials_change(const char *path, const struct file_bytes *fresh,
+                                 const struct change *change, struct credentials_error *error);
 
 #endif
