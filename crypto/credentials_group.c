@@ -66,10 +66,8 @@ const char *member_problem(const char *name)
 
 bool group_line(struct span line, struct span *rest)
 {
-    struct span word;
     struct reader reader = reader_over_span(line);
-    if (!read_span(&reader, sizeof start - 1, &word) ||
-        !span_equal(word, (struct span){(const uint8_t *)start, sizeof start - 1}))
+    if (!read_literal(&reader, start))
         return false;
     *rest = reader_rest(&reader);
     return true;

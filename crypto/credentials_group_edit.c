@@ -13,11 +13,6 @@ struct group_edit {
     const struct local_group *old; /* NULL: there is none */
 };
 
-static struct span text_span(const char *text)
-{
-    return (struct span){(const uint8_t *)text, strlen(text)};
-}
-
 static bool same_name(const char *a, const char *b)
 {
     struct name_key left, right;
@@ -54,11 +49,11 @@ static void write_member(struct writer *writer, struct span name, bool *first)
 static void write_group(struct writer *writer, const struct group_edit *edit)
 {
     const struct local_group *old = edit->old;
-    struct reader reader = old ? reader_over_span(text_span(old->text)) : reader_over("", 0);
+    struct reader reader = old ? reader_over_span(span_of_text(old->text)) : reader_over("", 0);
     struct span name;
     bool first = true;
-    write_span(writer, text_span("group:"));
-    write_span(writer, text_span(old ? old->name : edit->name));
+    write_span(writer, span_of_text("group:"));
+    write_span(writer, span_of_text(old ? old->name : edit->name));
     write_u8(writer, ':');
     while (reader_left(&reader)) {
         if (!read_until(&reader, ',', &name) && !read_span(&reader, reader_left(&reader), &name))
@@ -67,8 +62,8 @@ static void write_group(struct writer *writer, const struct group_edit *edit)
             write_member(writer, name, &first);
     }
     for (size_t i = 0; !edit->remove && i < edit->count; i++) {
-        if (!is_listed(edit, i, text_span(edit->members[i])))
-            write_member(writer, text_span(edit->members[i]), &first);
+        if (!is_listed(edit, i, span_of_text(edit->members[i])))
+            write_member(writer, span_of_text(edit->members[i]), &first);
     }
     write_u8(writer, '\n');
 }

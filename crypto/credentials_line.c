@@ -188,10 +188,8 @@ static bool take_kind(struct reader *fields, enum credentials_kind *kind)
     struct span word;
     if (!read_until(fields, ':', &word))
         return false;
-    *kind = span_equal(word, (struct span){(const uint8_t *)"mapped", 6}) ? CREDENTIALS_MAPPED
-                                                                          : CREDENTIALS_USER;
-    return *kind == CREDENTIALS_MAPPED ||
-           span_equal(word, (struct span){(const uint8_t *)"user", 4});
+    *kind = span_is(word, "mapped") ? CREDENTIALS_MAPPED : CREDENTIALS_USER;
+    return *kind == CREDENTIALS_MAPPED || span_is(word, "user");
 }
 
 static bool parse_names(struct span name, struct span target, struct entry *entry,
@@ -217,26 +215,13 @@ static bool parse_names(struct span name, struct span target, struct entry *entr
     return true;
 }
 
-/* Whether the field begins with the prefix of that key; then moves past it. */
-MUST_USE static bool take_prefix(struct reader *field, enum account_key key)
-{
-    const char *prefix = account_key_prefix(key);
-    struct reader ahead = *field;
-    struct span begin;
-    if (!read_span(&ahead, strlen(prefix), &begin) ||
-        !span_equal(begin, (struct span){(const uint8_t *)prefix, strlen(prefix)}))
-        return false;
-    *field = ahead;
-    return true;
-}
-
 /* The last field: an NT hash or, of a mapping, what Kerberos needs. */
 static bool parse_key(struct reader field, struct entry *entry, struct credentials_error *error)
 {
     bool mapped = entry->kind == CREDENTIALS_MAPPED;
-    if (mapped && take_prefix(&field, ACCOUNT_KEYTAB))
+    if (mapped && read_literal(&field, account_key_prefix(ACCOUNT_KEYTAB)))
         entry->account_key = ACCOUNT_KEYTAB;
-    else if (mapped && take_prefix(&field, ACCOUNT_PASSWORD))
+    else if (mapped && read_literal(&field, account_key_prefix(ACCOUNT_PASSWORD)))
         entry->account_key = ACCOUNT_PASSWORD;
     else if (nt_hash_parse(reader_rest(&field), entry->nt_hash))
         return true;

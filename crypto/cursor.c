@@ -92,6 +92,16 @@ bool read_until(struct reader *reader, uint8_t mark, struct span *span)
     return true;
 }
 
+bool read_literal(struct reader *reader, const char *text)
+{
+    struct reader ahead = *reader;
+    struct span found;
+    if (!read_span(&ahead, strlen(text), &found) || !span_is(found, text))
+        return false;
+    *reader = ahead;
+    return true;
+}
+
 bool read_align(struct reader *reader, const uint8_t *base, size_t unit)
 {
     size_t done = (size_t)(reader->at - base);
@@ -109,6 +119,16 @@ bool span_slice(struct span whole, size_t offset, size_t size, struct span *slic
 bool span_equal(struct span a, struct span b)
 {
     return a.size == b.size && (a.size == 0 || memcmp(a.at, b.at, a.size) == 0);
+}
+
+struct span span_of_text(const char *text)
+{
+    return (struct span){(const uint8_t *)text, strlen(text)};
+}
+
+bool span_is(struct span span, const char *text)
+{
+    return span_equal(span, span_of_text(text));
 }
 
 struct writer writer_over(void *buffer, size_t size)

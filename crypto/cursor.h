@@ -60,6 +60,8 @@ MUST_USE bool read_span(struct reader *reader, size_t size, struct span *span);
 /* Borrows the bytes before the next `mark` and moves past it; false, with nothing moved, when there
  * is no `mark`. */
 MUST_USE bool read_until(struct reader *reader, uint8_t mark, struct span *span);
+/* Moves past exactly these characters; false, with nothing moved, when others are next. */
+MUST_USE bool read_literal(struct reader *reader, const char *text);
 /* Skips to the next multiple of `unit` (a power of two) counted from `base`. */
 MUST_USE bool read_align(struct reader *reader, const uint8_t *base, size_t unit);
 
@@ -67,8 +69,12 @@ MUST_USE bool read_align(struct reader *reader, const uint8_t *base, size_t unit
  * at any offset up to the end is inside. */
 MUST_USE bool span_slice(struct span whole, size_t offset, size_t size, struct span *slice);
 
+/* The characters of a text, which it borrows, without the NUL. */
+struct span span_of_text(const char *text);
+
 /* Same length and same bytes; takes time that depends on the content: not for MACs. */
 bool span_equal(struct span a, struct span b);
+bool span_is(struct span span, const char *text);
 
 /* A writer into `size` bytes at `buffer`, which must outlive it. */
 struct writer writer_over(void *buffer, size_t size);

@@ -20,18 +20,6 @@ static size_t size_with(size_t subs)
     return HEAD_SIZE + subs * SUB_SIZE;
 }
 
-static bool take_text(struct reader *reader, const char *text)
-{
-    struct span found;
-    size_t size = strlen(text);
-    struct reader ahead = *reader;
-    if (!read_span(&ahead, size, &found) ||
-        !span_equal(found, (struct span){(const uint8_t *)text, size}))
-        return false;
-    *reader = ahead;
-    return true;
-}
-
 static bool peek(const struct reader *reader, uint8_t *byte)
 {
     struct reader ahead = *reader;
@@ -69,7 +57,7 @@ static bool take_authority(struct reader *reader, uint64_t *authority)
 {
     uint32_t number;
     *authority = 0;
-    if (take_text(reader, "0x") || take_text(reader, "0X")) {
+    if (read_literal(reader, "0x") || read_literal(reader, "0X")) {
         for (unsigned i = 0; i < AUTHORITY_HEX_DIGITS; i++)
             if (!take_hex_digit(reader, authority))
                 return false;
@@ -89,7 +77,7 @@ bool sid_parse(const char *text, struct sid *sid)
     uint32_t sub;
     uint8_t subs = 0;
     *sid = (struct sid){0};
-    if (!(take_text(&reader, "S-1-") || take_text(&reader, "s-1-")) ||
+    if (!(read_literal(&reader, "S-1-") || read_literal(&reader, "s-1-")) ||
         !take_authority(&reader, &authority))
         return false;
     struct writer writer = writer_over(parsed.bytes, sizeof parsed.bytes);
@@ -98,7 +86,7 @@ bool sid_parse(const char *text, struct sid *sid)
     for (unsigned shift = 8 * AUTHORITY_SIZE; shift > 0; shift -= 8)
         write_u8(&writer, (uint8_t)(authority >> (shift - 8)));
     for (; reader_left(&reader); subs++) {
-        if (!take_text(&reader, "-") || !take_decimal(&reader, &sub))
+        if (!read_literal(&reader, "-") || !take_decimal(&reader, &sub))
             return false;
         write_le32(&writer, sub);
         if (!writer_done(&writer))

@@ -77,8 +77,7 @@ static bool same_host(const struct host *a, const struct host *b)
 static bool is_ours(const struct host *host, const char *name)
 {
     struct host own;
-    return name && host_read((struct span){(const uint8_t *)name, strlen(name)}, &own) &&
-           same_host(host, &own);
+    return name && host_read(span_of_text(name), &own) && same_host(host, &own);
 }
 
 static bool is_class(struct span class, const char *name)
@@ -94,7 +93,7 @@ static bool is_class(struct span class, const char *name)
 static bool takes_host(const char *target, const char *class, const char *other, struct host *host)
 {
     struct span before, name;
-    return split((struct span){(const uint8_t *)target, strlen(target)}, '/', &before, &name) &&
+    return split(span_of_text(target), '/', &before, &name) &&
            (is_class(before, class) || is_class(before, other)) && host_read(name, host);
 }
 

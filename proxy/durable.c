@@ -4,11 +4,6 @@
 
 #include "proxy/worker_state.h"
 
-static bool is_named(const struct create_context *context, const char *name)
-{
-    return span_equal(context->name, (struct span){(const uint8_t *)name, 4});
-}
-
 bool durable_reconnects(struct span message, uint64_t *persistent_id)
 {
     struct create_request body;
@@ -17,7 +12,7 @@ bool durable_reconnects(struct span message, uint64_t *persistent_id)
     if (!create_request_read(message, &body))
         return false;
     while (create_context_next(&body.contexts, &context, &broken)) {
-        if ((is_named(&context, "DHnC") || is_named(&context, "DH2C")) &&
+        if ((span_is(context.name, "DHnC") || span_is(context.name, "DH2C")) &&
             context.data.size >= FILE_ID_SIZE) {
             *persistent_id = get_le64(context.data.at);
             return true;
@@ -39,7 +34,7 @@ void durable_note(struct session *session, const struct create_response *body)
     if (!is_mapped(session))
         return;
     while (create_context_next(&rest, &context, &broken)) {
-        if (is_named(&context, "DHnQ") || is_named(&context, "DH2Q")) {
+        if (span_is(context.name, "DHnQ") || span_is(context.name, "DH2Q")) {
             worker_enter_durable(session, get_le64(body->file_id));
             return;
         }

@@ -23,7 +23,7 @@ uint64_t limit_source_key(const struct siphash_key *key, const char *address)
 {
     char source[SOURCE_SIZE];
     source_of(address, source);
-    return key_of(key, LIMIT_SOURCE, (struct span){(const uint8_t *)source, strlen(source)});
+    return key_of(key, LIMIT_SOURCE, span_of_text(source));
 }
 
 void attempt_key_make(const struct siphash_key *key, const char *address, const char *user,

@@ -64,11 +64,6 @@ static void list_dialect(struct span name, char *offered, size_t size)
     offered[used] = '\0';
 }
 
-static bool is_named(struct span name, const char *text)
-{
-    return span_equal(name, (struct span){(const uint8_t *)text, strlen(text)});
-}
-
 enum smb1_offer smb1_negotiate_read(struct span frame, char *offered, size_t offered_size)
 {
     struct reader dialects;
@@ -82,8 +77,8 @@ enum smb1_offer smb1_negotiate_read(struct span frame, char *offered, size_t off
         if (!read_dialect(&dialects, &name))
             return SMB1_OFFER_NONE;
         list_dialect(name, offered, offered_size);
-        exact = exact || is_named(name, "SMB 2.002");
-        wildcard = wildcard || is_named(name, "SMB 2.???");
+        exact = exact || span_is(name, "SMB 2.002");
+        wildcard = wildcard || span_is(name, "SMB 2.???");
     }
     if (wildcard)
         return SMB1_OFFER_WILDCARD;

@@ -102,11 +102,6 @@ static inline void settle(void)
         assert_true(event_base_loop(base, EVLOOP_NONBLOCK) >= 0);
 }
 
-static inline struct span text(const char *value)
-{
-    return (struct span){(const uint8_t *)value, strlen(value)};
-}
-
 static inline unsigned open_descriptors(void)
 {
     unsigned count = 0;

@@ -190,11 +190,6 @@ static inline enum step server_step(struct harness *harness, struct played *work
     return step;
 }
 
-static inline bool span_is(struct span span, const char *text)
-{
-    return span_equal(span, (struct span){(const uint8_t *)text, strlen(text)});
-}
-
 /* What a login must be of. */
 struct login_as {
     const char *login;

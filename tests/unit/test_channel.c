@@ -21,20 +21,20 @@ static void test_boundaries_are_kept(void **state)
     assert_true(channel_pair(fds));
     listen_to(&a, fds[0]);
     listen_to(&b, fds[1]);
-    assert_true(channel_send(a.channel, 7, text("one"), -1));
+    assert_true(channel_send(a.channel, 7, span_of_text("one"), -1));
     settle();
     assert_int_equal(b.messages, 1);
     assert_int_equal(b.type, 7);
     assert_int_equal(b.size, 3);
     assert_memory_equal(b.body, "one", 3);
     assert_int_equal(b.fd, -1);
-    assert_true(channel_send(a.channel, 8, text("two"), -1));
-    assert_true(channel_send(a.channel, 0xffff, text(""), -1));
+    assert_true(channel_send(a.channel, 8, span_of_text("two"), -1));
+    assert_true(channel_send(a.channel, 0xffff, span_of_text(""), -1));
     settle();
     assert_int_equal(b.messages, 3);
     assert_int_equal(b.type, 0xffff);
     assert_int_equal(b.size, 0);
-    assert_true(channel_send(b.channel, 9, text("back"), -1));
+    assert_true(channel_send(b.channel, 9, span_of_text("back"), -1));
     settle();
     assert_int_equal(a.messages, 1);
     assert_int_equal(a.gone + b.gone, 0);
@@ -42,7 +42,7 @@ static void test_boundaries_are_kept(void **state)
     settle();
     assert_int_equal(b.gone, 1);
     assert_false(b.malformed);
-    assert_false(channel_send(b.channel, 1, text("late"), -1));
+    assert_false(channel_send(b.channel, 1, span_of_text("late"), -1));
     forget(&b);
 }
 
@@ -82,7 +82,7 @@ static void test_descriptor_is_passed(void **state)
     assert_true(channel_pair(fds));
     listen_to(&a, fds[0]);
     listen_to(&b, fds[1]);
-    assert_true(channel_send(a.channel, 3, text("fd"), tube[1]));
+    assert_true(channel_send(a.channel, 3, span_of_text("fd"), tube[1]));
     /* The sender keeps its own. */
     assert_true(fcntl(tube[1], F_GETFD) >= 0);
     settle();
@@ -149,9 +149,9 @@ static void test_last_words_are_heard(void **state)
     listen_to(&a, fds[0]);
     listen_to(&b, fds[1]);
     /* The end closes with something of ours unread, which the kernel tells as a reset. */
-    assert_true(channel_send(b.channel, 1, text("unread"), -1));
-    assert_true(channel_send(a.channel, 1, text("first"), -1));
-    assert_true(channel_send(a.channel, 2, text("last"), -1));
+    assert_true(channel_send(b.channel, 1, span_of_text("unread"), -1));
+    assert_true(channel_send(a.channel, 1, span_of_text("first"), -1));
+    assert_true(channel_send(a.channel, 2, span_of_text("last"), -1));
     forget(&a);
     settle();
     assert_int_equal(b.messages, 2);
@@ -202,7 +202,7 @@ static void test_queued_descriptors_are_kept_and_dropped(void **state)
         listen_to(&a, fds[0]);
         while (channel_queued(a.channel) == 0)
             assert_true(channel_send(a.channel, 1, body, -1));
-        assert_true(channel_send(a.channel, 2, text("fd"), tube[1]));
+        assert_true(channel_send(a.channel, 2, span_of_text("fd"), tube[1]));
         close(tube[1]);
         if (reads) {
             listen_to(&b, fds[1]);

@@ -71,15 +71,31 @@ static void test_read_until(void **state)
     struct reader reader = reader_over("a::bc", 5);
     struct span span = {NULL, 99};
     assert_true(read_until(&reader, ':', &span));
-    assert_true(span_equal(span, (struct span){(const uint8_t *)"a", 1}));
+    assert_true(span_is(span, "a"));
     assert_true(read_until(&reader, ':', &span));
     assert_int_equal(span.size, 0);
     span.size = 99;
     assert_false(read_until(&reader, ':', &span));
     assert_int_equal(span.size, 99);
-    assert_true(span_equal(reader_rest(&reader), (struct span){(const uint8_t *)"bc", 2}));
+    assert_true(span_is(reader_rest(&reader), "bc"));
     assert_true(read_until(&reader, 'c', &span));
     assert_int_equal(reader_left(&reader), 0);
+}
+
+static void test_read_literal(void **state)
+{
+    (void)state;
+    struct reader reader = reader_over("user:x", 6);
+    assert_false(read_literal(&reader, "users"));
+    assert_false(read_literal(&reader, "user:xy"));
+    assert_int_equal(reader_left(&reader), 6);
+    assert_true(read_literal(&reader, ""));
+    assert_true(read_literal(&reader, "user:"));
+    assert_true(span_is(reader_rest(&reader), "x"));
+    assert_false(span_is(reader_rest(&reader), ""));
+    assert_true(read_literal(&reader, "x"));
+    assert_false(read_literal(&reader, "x"));
+    assert_true(span_is(reader_rest(&reader), ""));
 }
 
 static void test_read_align(void **state)
@@ -192,6 +208,7 @@ int main(void)
         cmocka_unit_test(test_too_short_moves_nothing),
         cmocka_unit_test(test_an_empty_reader_gives_empty_spans),
         cmocka_unit_test(test_read_until),
+        cmocka_unit_test(test_read_literal),
         cmocka_unit_test(test_read_align),
         cmocka_unit_test(test_slices_stay_inside),
         cmocka_unit_test(test_span_equal),
