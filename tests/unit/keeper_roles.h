@@ -11,14 +11,19 @@
 
 static uint8_t message_buffer[CHANNEL_MESSAGE_MAX];
 
+static inline void send_written(struct played *worker, uint16_t type, const struct writer *writer)
+{
+    assert_true(writer_done(writer));
+    assert_true(channel_send(worker->channel, type, writer_span(writer), -1));
+}
+
 static inline void send_accept(struct played *worker, uint64_t attempt, uint64_t link,
                                uint32_t listener, struct span token)
 {
     struct writer writer = writer_over(message_buffer, sizeof message_buffer);
     const struct keeper_accept message = {attempt, link, listener, {NULL, 0}, token};
     keeper_accept_write(&writer, &message);
-    assert_true(writer_done(&writer));
-    assert_true(channel_send(worker->channel, KEEPER_ACCEPT, writer_span(&writer), -1));
+    send_written(worker, KEEPER_ACCEPT, &writer);
 }
 
 static inline void send_login(struct played *worker, uint64_t attempt, uint64_t link,
@@ -28,8 +33,7 @@ static inline void send_login(struct played *worker, uint64_t attempt, uint64_t 
     struct keeper_login message = {.attempt = attempt, .link = link, .upstream = upstream};
     memcpy(message.handle, handle, sizeof message.handle);
     keeper_login_write(&writer, &message);
-    assert_true(writer_done(&writer));
-    assert_true(channel_send(worker->channel, KEEPER_LOGIN, writer_span(&writer), -1));
+    send_written(worker, KEEPER_LOGIN, &writer);
 }
 
 static inline void send_step(struct played *worker, uint64_t attempt, struct span token)
@@ -37,8 +41,7 @@ static inline void send_step(struct played *worker, uint64_t attempt, struct spa
     struct writer writer = writer_over(message_buffer, sizeof message_buffer);
     const struct keeper_step message = {attempt, token};
     keeper_step_write(&writer, &message);
-    assert_true(writer_done(&writer));
-    assert_true(channel_send(worker->channel, KEEPER_STEP, writer_span(&writer), -1));
+    send_written(worker, KEEPER_STEP, &writer);
 }
 
 static inline void give_up(struct played *worker, uint64_t attempt, bool refused)
@@ -46,8 +49,7 @@ static inline void give_up(struct played *worker, uint64_t attempt, bool refused
     struct writer writer = writer_over(message_buffer, sizeof message_buffer);
     const struct keeper_forget message = {attempt, refused};
     keeper_forget_write(&writer, &message);
-    assert_true(writer_done(&writer));
-    assert_true(channel_send(worker->channel, KEEPER_FORGET, writer_span(&writer), -1));
+    send_written(worker, KEEPER_FORGET, &writer);
 }
 
 static inline void send_forget(struct played *worker, uint64_t attempt)

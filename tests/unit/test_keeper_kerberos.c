@@ -12,6 +12,21 @@ static struct keeper_refused refused_login(struct harness *harness, struct playe
     return expect_refused(harness, worker, attempt);
 }
 
+/* No login is had, for a reason of the keeper's own. */
+static void expect_no_login(struct harness *harness, struct played *worker, uint64_t attempt,
+                            uint64_t link, uint32_t upstream,
+                            const uint8_t handle[KEEPER_HANDLE_SIZE], enum keeper_reason reason)
+{
+    assert_int_equal(refused_login(harness, worker, attempt, link, upstream, handle).reason,
+                     reason);
+}
+
+static struct identity prove_alice(struct harness *harness, struct played *worker, uint64_t attempt,
+                                   const char *service, uint8_t handle[KEEPER_HANDLE_SIZE])
+{
+    return prove_ticket(harness, worker, attempt, 7, ALICE, "Alice.Pw1", service, handle);
+}
+
 static void expect_refusal(const struct keeper_refused *refused, enum refusal refusal)
 {
     assert_int_equal(refused->reason, KEEPER_REASON_REFUSAL);
@@ -23,8 +38,7 @@ static void test_ticket(void **state)
 {
     uint8_t handle[KEEPER_HANDLE_SIZE];
     struct played *worker = add_worker(*state);
-    struct identity identity =
-        prove_ticket(*state, worker, 1, 7, ALICE, "Alice.Pw1", NAS_SERVICE, handle);
+    struct identity identity = prove_alice(*state, worker, 1, NAS_SERVICE, handle);
     assert_int_equal(identity.authority, AUTHORITY_KERBEROS);
     assert_int_equal(kill(realm.kdc, SIGSTOP), 0);
     send_login(worker, 2, 7, BY_TICKET, handle);
@@ -40,7 +54,7 @@ static void test_delegate(void **state)
 {
     uint8_t handle[KEEPER_HANDLE_SIZE];
     struct played *worker = add_worker(*state);
-    prove_ticket(*state, worker, 1, 7, ALICE, "Alice.Pw1", OWN_SERVICE, handle);
+    prove_alice(*state, worker, 1, OWN_SERVICE, handle);
     send_login(worker, 2, 7, BY_DELEGATE, handle);
     serve_kerberos(*state, worker, 2, (struct kerberos_login){"delegate", ALICE, ""});
 }
@@ -50,19 +64,17 @@ static void test_ticket_for_somebody_else(void **state)
 {
     uint8_t handle[KEEPER_HANDLE_SIZE];
     struct played *worker = add_worker(*state);
-    prove_ticket(*state, worker, 1, 7, ALICE, "Alice.Pw1", OWN_SERVICE, handle);
-    assert_int_equal(refused_login(*state, worker, 2, 7, BY_TICKET, handle).reason,
-                     KEEPER_REASON_NO_CREDENTIAL);
-    prove_ticket(*state, worker, 3, 7, ALICE, "Alice.Pw1", NAS_SERVICE, handle);
-    assert_int_equal(refused_login(*state, worker, 4, 7, BY_DELEGATE, handle).reason,
-                     KEEPER_REASON_NO_CREDENTIAL);
+    prove_alice(*state, worker, 1, OWN_SERVICE, handle);
+    expect_no_login(*state, worker, 2, 7, BY_TICKET, handle, KEEPER_REASON_NO_CREDENTIAL);
+    prove_alice(*state, worker, 3, NAS_SERVICE, handle);
+    expect_no_login(*state, worker, 4, 7, BY_DELEGATE, handle, KEEPER_REASON_NO_CREDENTIAL);
 }
 
 static void test_fallbacks(void **state)
 {
     uint8_t handle[KEEPER_HANDLE_SIZE];
     struct played *worker = add_worker(*state);
-    prove_ticket(*state, worker, 1, 7, ALICE, "Alice.Pw1", OWN_SERVICE, handle);
+    prove_alice(*state, worker, 1, OWN_SERVICE, handle);
     send_login(worker, 2, 7, BY_TICKET_OR_DELEGATE, handle);
     serve_kerberos(*state, worker, 2, (struct kerberos_login){"delegate", ALICE, "no_credential"});
     prove_ticket(*state, worker, 3, 7, FRANK, "Frank.Pw3", OWN_SERVICE, handle);
@@ -81,7 +93,7 @@ static void test_no_fallback_after_refusal(void **state)
     uint8_t handle[KEEPER_HANDLE_SIZE];
     struct played *worker = add_worker(*state);
     static const uint8_t reject[] = {0xa1, 0x07, 0x30, 0x05, 0xa0, 0x03, 0x0a, 0x01, 0x02};
-    prove_ticket(*state, worker, 1, 7, ALICE, "Alice.Pw1", NAS_SERVICE, handle);
+    prove_alice(*state, worker, 1, NAS_SERVICE, handle);
     send_login(worker, 2, 7, BY_TICKET_OR_SAME, handle);
     free(expect_letter(*state, worker, KEEPER_CONTINUE));
     send_step(worker, 2, (struct span){reject, sizeof reject});
@@ -97,7 +109,7 @@ static void test_transition(void **state)
     prove(*state, worker, 1, 7, "alice", "MIT.TEST", alice_hash, handle);
     send_login(worker, 2, 7, BY_TRANSITION, handle);
     serve_kerberos(*state, worker, 2, (struct kerberos_login){"transition", ALICE, ""});
-    prove_ticket(*state, worker, 3, 7, ALICE, "Alice.Pw1", NAS_SERVICE, handle);
+    prove_alice(*state, worker, 3, NAS_SERVICE, handle);
     send_login(worker, 4, 7, BY_TRANSITION, handle);
     serve_kerberos(*state, worker, 4, (struct kerberos_login){"transition", ALICE, ""});
 }
@@ -108,8 +120,7 @@ static void test_local_user_is_nobody_in_the_realm(void **state)
     uint8_t handle[KEEPER_HANDLE_SIZE];
     struct played *worker = add_worker(*state);
     prove(*state, worker, 1, 7, "bob", "MIT.TEST", bob_hash, handle);
-    assert_int_equal(refused_login(*state, worker, 2, 7, BY_TRANSITION, handle).reason,
-                     KEEPER_REASON_NO_CREDENTIAL);
+    expect_no_login(*state, worker, 2, 7, BY_TRANSITION, handle, KEEPER_REASON_NO_CREDENTIAL);
 }
 
 /* Nor the realm's user the local one. */
@@ -118,8 +129,7 @@ static void test_user_of_the_realm_is_no_local_user(void **state)
     uint8_t handle[KEEPER_HANDLE_SIZE];
     struct played *worker = add_worker(*state);
     prove_ticket(*state, worker, 1, 7, "bob@MIT.TEST", "Bob.Pw2", OWN_SERVICE, handle);
-    assert_int_equal(refused_login(*state, worker, 2, 7, BY_SAME, handle).reason,
-                     KEEPER_REASON_NO_CREDENTIAL);
+    expect_no_login(*state, worker, 2, 7, BY_SAME, handle, KEEPER_REASON_NO_CREDENTIAL);
 }
 
 /* A password that the KDC has refused is not shown to it again, by whomever. */
@@ -131,8 +141,7 @@ static void test_mapped_password_rests(void **state)
     struct keeper_refused refused = refused_login(*state, worker, 2, 7, BY_MAPPED, handle);
     expect_refusal(&refused, REFUSAL_SERVICE_KEY);
     prove(*state, worker, 3, 7, "carol", "", carol_hash, handle);
-    assert_int_equal(refused_login(*state, worker, 4, 7, BY_MAPPED, handle).reason,
-                     KEEPER_REASON_BACK_OFF);
+    expect_no_login(*state, worker, 4, 7, BY_MAPPED, handle, KEEPER_REASON_BACK_OFF);
     prove(*state, worker, 5, 7, "bob", "", bob_hash, handle);
     send_login(worker, 6, 7, BY_MAPPED, handle);
     serve_kerberos(*state, worker, 6, (struct kerberos_login){"mapped", "svc@MIT.TEST", ""});
@@ -157,21 +166,19 @@ static void test_renewal(void **state)
     send_login(worker, 3, 7, BY_DELEGATE_OR_MAPPED, first.renewal);
     struct keeper_logged_in second = serve_kerberos(*state, worker, 3, again);
     assert_memory_not_equal(first.renewal, second.renewal, KEEPER_HANDLE_SIZE);
-    assert_int_equal(
-        refused_login(*state, worker, 4, 7, BY_DELEGATE_OR_MAPPED, first.renewal).reason,
-        KEEPER_REASON_BAD_HANDLE);
+    expect_no_login(*state, worker, 4, 7, BY_DELEGATE_OR_MAPPED, first.renewal,
+                    KEEPER_REASON_BAD_HANDLE);
     send_login(worker, 5, 7, BY_DELEGATE_OR_MAPPED, second.renewal);
     struct keeper_logged_in third = serve_kerberos(*state, worker, 5, again);
     send_release(worker, third.renewal);
-    assert_int_equal(
-        refused_login(*state, worker, 6, 7, BY_DELEGATE_OR_MAPPED, third.renewal).reason,
-        KEEPER_REASON_BAD_HANDLE);
+    expect_no_login(*state, worker, 6, 7, BY_DELEGATE_OR_MAPPED, third.renewal,
+                    KEEPER_REASON_BAD_HANDLE);
 }
 
 static struct keeper_logged_in logged_in_by_delegate(struct harness *harness, struct played *worker)
 {
     uint8_t handle[KEEPER_HANDLE_SIZE];
-    prove_ticket(harness, worker, 1, 7, ALICE, "Alice.Pw1", OWN_SERVICE, handle);
+    prove_alice(harness, worker, 1, OWN_SERVICE, handle);
     send_login(worker, 2, 7, BY_DELEGATE, handle);
     return serve_kerberos(harness, worker, 2, (struct kerberos_login){"delegate", ALICE, ""});
 }
@@ -181,19 +188,17 @@ static void test_renewal_in_wrong_hands(void **state)
 {
     struct played *worker = add_worker(*state);
     struct keeper_logged_in logged_in = logged_in_by_delegate(*state, worker);
-    assert_int_equal(refused_login(*state, worker, 3, 7, BY_TRANSITION, logged_in.renewal).reason,
-                     KEEPER_REASON_BAD_HANDLE);
+    expect_no_login(*state, worker, 3, 7, BY_TRANSITION, logged_in.renewal,
+                    KEEPER_REASON_BAD_HANDLE);
     worker = add_worker(*state);
     logged_in = logged_in_by_delegate(*state, worker);
-    assert_int_equal(refused_login(*state, worker, 3, 8, BY_DELEGATE, logged_in.renewal).reason,
-                     KEEPER_REASON_BAD_HANDLE);
+    expect_no_login(*state, worker, 3, 8, BY_DELEGATE, logged_in.renewal, KEEPER_REASON_BAD_HANDLE);
     worker = add_worker(*state);
     logged_in = logged_in_by_delegate(*state, worker);
     struct played *hostile = add_worker(*state);
-    assert_int_equal(refused_login(*state, hostile, 1, 7, BY_DELEGATE, logged_in.renewal).reason,
-                     KEEPER_REASON_BAD_HANDLE);
-    assert_int_equal(refused_login(*state, worker, 3, 7, BY_DELEGATE, logged_in.renewal).reason,
-                     KEEPER_REASON_BAD_HANDLE);
+    expect_no_login(*state, hostile, 1, 7, BY_DELEGATE, logged_in.renewal,
+                    KEEPER_REASON_BAD_HANDLE);
+    expect_no_login(*state, worker, 3, 7, BY_DELEGATE, logged_in.renewal, KEEPER_REASON_BAD_HANDLE);
 }
 
 /* No honest worker knows another one's handle. */
@@ -212,7 +217,7 @@ static void test_evidence_stays_with_its_handle(void **state)
 {
     uint8_t alice[KEEPER_HANDLE_SIZE], bob[KEEPER_HANDLE_SIZE];
     struct played *worker = add_worker(*state);
-    prove_ticket(*state, worker, 1, 7, ALICE, "Alice.Pw1", NAS_SERVICE, alice);
+    prove_alice(*state, worker, 1, NAS_SERVICE, alice);
     prove_ticket(*state, worker, 2, 7, "bob@MIT.TEST", "Bob.Pw2", NAS_SERVICE, bob);
     send_login(worker, 3, 7, BY_TICKET, bob);
     serve_kerberos(*state, worker, 3, (struct kerberos_login){"ticket", "bob@MIT.TEST", ""});
@@ -225,7 +230,7 @@ static void test_silent_kdc(void **state)
 {
     uint8_t handle[KEEPER_HANDLE_SIZE], ticket[KEEPER_HANDLE_SIZE];
     struct played *waiting = add_worker(*state), *worker = add_worker(*state);
-    prove_ticket(*state, worker, 1, 7, ALICE, "Alice.Pw1", NAS_SERVICE, ticket);
+    prove_alice(*state, worker, 1, NAS_SERVICE, ticket);
     assert_int_equal(kill(realm.kdc, SIGSTOP), 0);
     for (uint64_t attempt = 0; attempt < 8; attempt += 2) {
         prove(*state, waiting, attempt, 7, "bob", "", bob_hash, handle);
@@ -252,8 +257,8 @@ static void test_kdc_is_gone(void **state)
     struct keeper_continue message;
     uint8_t handle[KEEPER_HANDLE_SIZE], ticket[KEEPER_HANDLE_SIZE];
     struct played *worker = add_worker(*state);
-    prove_ticket(*state, worker, 1, 7, ALICE, "Alice.Pw1", OWN_SERVICE, handle);
-    prove_ticket(*state, worker, 2, 7, ALICE, "Alice.Pw1", OWN_SERVICE, ticket);
+    prove_alice(*state, worker, 1, OWN_SERVICE, handle);
+    prove_alice(*state, worker, 2, OWN_SERVICE, ticket);
     send_login(worker, 3, 7, BY_DELEGATE, handle);
     serve_kerberos(*state, worker, 3, (struct kerberos_login){"delegate", ALICE, ""});
     assert_int_equal(kill(realm.kdc, SIGKILL), 0);
