@@ -60,6 +60,7 @@ struct credentials *credentials_read(const char *path, unsigned owner,
 struct credentials *credentials_parse(struct span text, struct credentials_error *error);
 void credentials_free(struct credentials *credentials); /* wipes every hash; NULL is allowed */
 
+/* How many entries there are of local users, and of mappings. */
 size_t credentials_users(const struct credentials *credentials);
 size_t credentials_mapped(const struct credentials *credentials);
 
@@ -108,6 +109,7 @@ MUST_USE bool credentials_add_all(const char *path, const struct credentials_ent
                                   size_t count, unsigned owner, unsigned group,
                                   struct credentials_error *error);
 
+/* Takes out one entry, which must be there; `name` as in the file. */
 MUST_USE bool credentials_remove(const char *path, enum credentials_kind kind, const char *name,
                                  struct credentials_error *error);
 

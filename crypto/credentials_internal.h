@@ -123,6 +123,7 @@ struct file_place {
     char new_name[256]; /* its successor until that is complete */
 };
 
+/* Waits for whoever else edits there. False with `error` filled. */
 MUST_USE bool place_enter(const char *path, struct file_place *place,
                           struct credentials_error *error);
 void place_leave(struct file_place *place);

@@ -32,6 +32,7 @@ void initiator_refuse_own(struct initiator *initiator, struct challenges *own);
  */
 enum step initiator_step(struct initiator *initiator, struct span token, struct writer *reply);
 
+/* Why a step was refused; REFUSAL_NONE when none was. */
 enum refusal initiator_refusal(const struct initiator *initiator);
 
 /* After the AUTHENTICATE has been written (the key exists before the server's last token is seen,

@@ -32,6 +32,7 @@ struct kdc_outages {
     struct kdc_realm realms[KDC_REALMS_MAX];
 };
 
+/* Nothing is known of any realm. */
 void kdc_outages_init(struct kdc_outages *outages);
 
 /* Whether the realm's KDCs may be asked now. Who is told so says later how it went. */

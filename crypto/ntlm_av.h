@@ -51,6 +51,7 @@ bool av_list_repeats(const struct av_list *list);
 MUST_USE bool av_list_le32(const struct av_list *list, enum av_id id, uint32_t *value);
 MUST_USE bool av_list_le64(const struct av_list *list, enum av_id id, uint64_t *value);
 
+/* Writers of one pair, and of AV_EOL. */
 void av_write(struct writer *writer, enum av_id id, struct span value);
 /* As UTF-16LE. False when `utf8` is not UTF-8 or too long for a pair. */
 MUST_USE bool av_write_text(struct writer *writer, enum av_id id, const char *utf8);

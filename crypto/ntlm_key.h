@@ -36,6 +36,8 @@ MUST_USE bool ntlm_mic(const uint8_t session_key[NTLM_KEY_SIZE], struct span neg
                        struct span challenge, struct span authenticate, size_t mic_offset,
                        uint8_t mic[NTLM_MIC_SIZE]);
 
+/* SIGNKEY and SEALKEY (MS-NLMP 3.4.5.2, 3.4.5.3) of one sender, with 128 bits and extended session
+ * security. */
 MUST_USE bool ntlm_sign_key(const uint8_t session_key[NTLM_KEY_SIZE], enum ntlm_sender sender,
                             uint8_t key[NTLM_KEY_SIZE]);
 MUST_USE bool ntlm_seal_key(const uint8_t session_key[NTLM_KEY_SIZE], enum ntlm_sender sender,

@@ -65,6 +65,8 @@ struct ntlm_authenticate {
 /* True when the bytes begin as every NTLM message does; `type` is then what they say they are. */
 MUST_USE bool ntlm_message_type(struct span message, uint32_t *type);
 
+/* Readers of one whole message (MS-NLMP 2.2.1.1 to 2.2.1.3), whose payload they borrow. False when
+ * it is longer than the most above, of another type, or says of a field that it lies outside. */
 MUST_USE bool ntlm_negotiate_read(struct span message, struct ntlm_negotiate *negotiate);
 MUST_USE bool ntlm_challenge_read(struct span message, struct ntlm_challenge *challenge);
 MUST_USE bool ntlm_authenticate_read(struct span message, struct ntlm_authenticate *authenticate);

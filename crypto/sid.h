@@ -41,10 +41,12 @@ MUST_USE bool sid_read(struct span binary, struct sid *sid);
  * one sub-authority more. `sid` may be `domain`. */
 MUST_USE bool sid_append(const struct sid *domain, uint32_t rid, struct sid *sid);
 
+/* The same identifier; two that are none are equal too. */
 bool sid_equal(const struct sid *a, const struct sid *b);
 
 /* Adds one at the end; false, with nothing added, when there are SIDS_MAX or no memory. */
 MUST_USE bool sids_add(struct sids *sids, const struct sid *sid);
+/* True when one of them is equal to `sid`. */
 bool sids_contain(const struct sids *sids, const struct sid *sid);
 void sids_free(struct sids *sids); /* leaves it empty */
 

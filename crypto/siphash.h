@@ -14,6 +14,7 @@ struct siphash_key {
 /* A random key; false when there is no randomness. */
 MUST_USE bool siphash_key_make(struct siphash_key *key);
 
+/* The hash of `size` bytes under that key. */
 uint64_t siphash(const struct siphash_key *key, const void *bytes, size_t size);
 
 #endif

@@ -51,6 +51,7 @@ void ticket_cache_keep(struct ticket_cache *cache, krb5_context context,
 /* A file server did not take the key's ticket. */
 void ticket_cache_drop(struct ticket_cache *cache, const struct ticket_key *key);
 
+/* Drops all, and begins a new era. */
 void ticket_cache_clear(struct ticket_cache *cache);
 
 #endif

@@ -22,6 +22,7 @@ struct log_filter {
     int severity;              /* at least; enum event_severity */
 };
 
+/* True when the event has all that is asked for. */
 bool log_filter_wants(const struct log_filter *filter, struct json_object *event);
 
 /* Reads a moment: "2024-05-06", "2024-05-06T07:08:09Z" (UTC), or so long ago: "30m", "12h", "7d".

@@ -38,12 +38,15 @@ struct buffer_pool {
     size_t limit;
 };
 
+/* An empty pool that hands out at most `limit` bytes at a time. It is freed when all of them have
+ * come back. */
 void buffer_pool_init(struct buffer_pool *pool, size_t limit);
 void buffer_pool_free(struct buffer_pool *pool);
 
 /* A buffer with room for at least `size` bytes (at most FRAME_MAX + BUFFER_HEADROOM + 4), one
  * reference. NULL when memory or the pool's budget is exhausted. */
 struct buffer *buffer_get(struct buffer_pool *pool, size_t size);
+/* One reference more. */
 struct buffer *buffer_share(struct buffer *buffer);
 /* Gives up one reference; the last one returns the buffer to its pool. NULL is allowed. */
 void buffer_release(struct buffer *buffer);

@@ -39,6 +39,7 @@ struct credit_purse {
     uint32_t outstanding; /* spent on requests not answered yet */
 };
 
+/* As a connection begins: one credit, for MessageId 0. */
 void credit_purse_init(struct credit_purse *purse);
 /* Takes `charge` ids; the first of them. The caller has seen to it that they are available. */
 uint64_t credit_purse_spend(struct credit_purse *purse, uint32_t charge);

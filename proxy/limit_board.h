@@ -20,6 +20,7 @@ struct limit_board {
     TAILQ_HEAD(limits_by_age, posted_limit) by_age;
 };
 
+/* A board without delays and, until limit_board_key(), without a key. */
 void limit_board_init(struct limit_board *board);
 void limit_board_free(struct limit_board *board);
 /* The recorder is another one: what the last one said is under keys that are no more. */

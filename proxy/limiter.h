@@ -62,6 +62,7 @@ void limiter_note(struct limiter *limiter, const struct attempt_key *attempt, bo
 /* Tells of all that are in force: for a worker that is new. */
 void limiter_tell_all(struct limiter *limiter, uint64_t now_ms, limiter_tell *tell, void *context);
 
+/* How many sources, users and pairs it remembers. */
 size_t limiter_count(const struct limiter *limiter);
 
 /*

@@ -70,6 +70,7 @@ void memory_see(struct memory *memory, const struct sighting *sighting,
  * as in the log; NULL: all of that kind. How many were forgotten. */
 size_t memory_forget(struct memory *memory, enum memory_kind kind, const char *name);
 
+/* How many ends are remembered. */
 size_t memory_count(const struct memory *memory);
 /* True once after something that a file should have has changed. */
 bool memory_take_changed(struct memory *memory);

@@ -77,6 +77,7 @@ struct pending_table {
     unsigned spare_count;
 };
 
+/* An empty table; freeing one frees the requests that are in it. */
 void pending_table_init(struct pending_table *table);
 void pending_table_free(struct pending_table *table);
 
@@ -87,7 +88,9 @@ struct pending *pending_add(struct pending_table *table, enum pending_kind kind,
  * once. */
 void pending_add_client_id(struct pending_table *table, struct pending *pending,
                            uint64_t client_id);
+/* The file server has given it an AsyncId, which no other pending request has. */
 void pending_set_async_id(struct pending_table *table, struct pending *pending, uint64_t async_id);
+/* Takes it out and frees it, with what it owns. */
 void pending_remove(struct pending_table *table, struct pending *pending);
 /* We answered the client ourselves: the client's id is forgotten, the file server's is awaited. */
 void pending_answered(struct pending_table *table, struct pending *pending);
@@ -95,6 +98,7 @@ void pending_answered(struct pending_table *table, struct pending *pending);
 /* The session of a request of our own has ended: what is answered is dropped. */
 void pending_orphan(struct pending *pending);
 
+/* The request of that id, or NULL. */
 struct pending *pending_by_upstream_id(const struct pending_table *table, uint64_t id);
 struct pending *pending_by_client_id(const struct pending_table *table, uint64_t id);
 struct pending *pending_by_async_id(const struct pending_table *table, uint64_t id);

@@ -91,6 +91,7 @@ void stream_open(struct stream *stream, struct event_base *base, int fd, struct 
  * stream that was never opened (zeroed with fd -1), and twice. */
 void stream_close(struct stream *stream);
 
+/* Begins or stops reading. Frames that are here already are held back as well. */
 void stream_read(struct stream *stream, bool on);
 
 /* Queues a frame that lies in a buffer: its transport header is written before `at` and a reference

@@ -21,6 +21,7 @@ struct table {
     struct table_entry *first[TABLE_FIRST_BUCKETS]; /* no allocation while it is small */
 };
 
+/* An empty table. */
 void table_init(struct table *table);
 /* Frees the buckets; entries are their owners' business. */
 void table_free(struct table *table);
@@ -28,6 +29,7 @@ void table_free(struct table *table);
 /* Adds an entry under `key`, which must not be there. Never fails: a table that cannot grow gets
  * slower, not wrong. */
 void table_add(struct table *table, struct table_entry *entry, uint64_t key);
+/* The entry under `key`, or NULL. */
 struct table_entry *table_find(const struct table *table, uint64_t key);
 /* Takes out an entry that is there. */
 void table_remove(struct table *table, struct table_entry *entry);
