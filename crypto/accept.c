@@ -48,6 +48,7 @@ const char *refusal_name(enum refusal refusal)
         [REFUSAL_NTLMV1] = "ntlmv1",
         [REFUSAL_ANONYMOUS] = "anonymous",
         [REFUSAL_UNKNOWN_USER] = "unknown_user",
+        [REFUSAL_GUEST] = "guest",
         [REFUSAL_WRONG_PASSWORD] = "wrong_password",
         [REFUSAL_AV_PAIRS] = "av_pairs",
         [REFUSAL_MIC_MISSING] = "mic_missing",

@@ -60,9 +60,10 @@ enum refusal {
     REFUSAL_NTLMV1,                /* NTLMv1, NTLM2 session response or LM only */
     REFUSAL_ANONYMOUS,             /* empty user, empty response or the anonymous flag */
     REFUSAL_UNKNOWN_USER,          /* no such account here; clients are told LOGON_FAILURE */
-    REFUSAL_WRONG_PASSWORD,        /* NTProofStr wrong; clients are told LOGON_FAILURE */
-    REFUSAL_AV_PAIRS,    /* an AV pair of our CHALLENGE missing or changed in the response */
-    REFUSAL_MIC_MISSING, /* required by policy or announced, and not there */
+    REFUSAL_GUEST,          /* the guest account, which nobody is here; told as UNKNOWN_USER */
+    REFUSAL_WRONG_PASSWORD, /* NTProofStr wrong; clients are told LOGON_FAILURE */
+    REFUSAL_AV_PAIRS,       /* an AV pair of our CHALLENGE missing or changed in the response */
+    REFUSAL_MIC_MISSING,    /* required by policy or announced, and not there */
     REFUSAL_MIC_WRONG,
     REFUSAL_TARGET_NAME_WRONG,   /* the client meant another server: a relay */
     REFUSAL_TARGET_NAME_MISSING, /* required by policy */

@@ -58,6 +58,7 @@ struct domain_answer {
     int64_t expires;                   /* as in struct identity */
     struct sids sids;                  /* the user's and his groups' */
     uint32_t status; /* NT status when refused; 0 when there is none of a controller */
+    bool guest;      /* refused because the controller took the user as guest */
     bool foreign;    /* refused because no domain of that name is known, by no one who would know */
 };
 

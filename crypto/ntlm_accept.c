@@ -355,6 +355,17 @@ static enum refusal open_attempt(const struct ntlm_accept *accept, struct span m
     return refusal;
 }
 
+/* Whoever tries to be guest is told apart from whoever mistypes a name. The domain's guest cannot
+ * get in with any password; a local account of that name is a user like others. */
+static enum refusal name_guest(enum refusal refusal, const struct attempt *attempt,
+                               const struct identity *identity)
+{
+    bool nobody = refusal == REFUSAL_UNKNOWN_USER || refusal == REFUSAL_DOMAIN ||
+                  (refusal == REFUSAL_WRONG_PASSWORD && attempt->account.ask_domain);
+    bool guest = attempt->said.guest || text_same_name(identity->user, "guest");
+    return nobody && guest ? REFUSAL_GUEST : refusal;
+}
+
 enum refusal ntlm_accept_authenticate(struct ntlm_accept *accept, struct span message,
                                       const struct accept_backend *backend,
                                       struct identity *identity)
@@ -369,6 +380,7 @@ enum refusal ntlm_accept_authenticate(struct ntlm_accept *accept, struct span me
         refusal = attempt.account.ask_domain
                       ? accept_of_domain(accept, &attempt, backend->domain, identity)
                       : accept_local(accept, &attempt, identity);
+        refusal = name_guest(refusal, &attempt, identity);
     }
     if (refusal == REFUSAL_NONE && backend->groups &&
         !groups_mark(backend->groups, &attempt.said.sids, identity))

@@ -124,6 +124,7 @@ static enum winbind_result take_info(const struct wbcAuthUserInfo *info,
     static const uint8_t no_key[DOMAIN_KEY_SIZE];
     if (is_guest(info)) {
         answer->status = STATUS_NO_SUCH_USER;
+        answer->guest = true;
         return WINBIND_NO;
     }
     /* Without a key nothing could be signed. */

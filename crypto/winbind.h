@@ -20,7 +20,7 @@ bool winbind_built_in(void);
 
 enum winbind_result winbind_names(struct domain_names *names);
 
-/* WINBIND_NO: answer->status and answer->foreign are set. */
+/* WINBIND_NO: answer->status, answer->guest and answer->foreign are set. */
 enum winbind_result winbind_validate(const struct domain_proof *proof,
                                      struct domain_answer *answer);
 

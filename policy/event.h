@@ -40,6 +40,7 @@ enum event_kind {
     EVENT_KDC_UNREACHABLE,
     EVENT_DELEGATION_REFUSED, /* the KDC does not let us act for the user */
     EVENT_ANONYMOUS_REFUSED,
+    EVENT_GUEST_LOGIN_REFUSED, /* a client's, by that name */
     EVENT_GUEST_REFUSED,       /* upstream answered as guest or anonymous */
     EVENT_TARGET_NAME_REFUSED, /* SPN check failed (5168) */
     EVENT_MIC_REFUSED,

@@ -67,6 +67,9 @@ static const struct event_description descriptions[EVENT_KIND_COUNT] = {
                                   "server."},
     [EVENT_ANONYMOUS_REFUSED] = {"anonymous_refused", SEVERITY_WARNING, 551, SERVER_SECURITY,
                                  "A client tried to log in as nobody."},
+    [EVENT_GUEST_LOGIN_REFUSED] = {"guest_login_refused", SEVERITY_WARNING, 551, SERVER_SECURITY,
+                                   "A client tried to log in as guest, or a domain controller took "
+                                   "it as one."},
     [EVENT_GUEST_REFUSED] = {"guest_refused", SEVERITY_ERROR, 31017, CLIENT_SECURITY,
                              "A file server answered a login as guest or anonymous."},
     [EVENT_TARGET_NAME_REFUSED] = {"target_name_refused", SEVERITY_ERROR, 5168, "Security",

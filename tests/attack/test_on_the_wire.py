@@ -125,6 +125,7 @@ def test_guest_by_the_file_server():
                 with pytest.raises((Disconnected, Failed)):
                     client.login("carol", "Carol.Pw3")
                 told = proxy.wait_event("guest_refused", leg="upstream", user="carol")
+                assert told["windows_event_id"] == 31017
                 assert told["client_address"] == client.socket.getsockname()[0]
 
 

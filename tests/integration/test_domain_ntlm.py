@@ -226,6 +226,20 @@ def test_what_the_controller_says_of_an_account_reaches_the_client(front, frank,
     front.refused(LOGON_FAILURE, "login_refused", "wrong_password", user="frank", password="x")
 
 
+def test_the_domains_guest_is_nobody_here(front):
+    """Disabled, as it comes, or with a password that is right: whoever uses it has proved nothing."""
+    accounts = front.domain.controller.accounts
+    guest = {"user": "Guest", "password": "Guest.Pw7"}
+    front.refused(LOGON_FAILURE, "guest_login_refused", "guest", **guest)
+    accounts.set_password("Guest", "Guest.Pw7")
+    accounts.enable("Guest")
+    try:
+        told = front.refused(LOGON_FAILURE, "guest_login_refused", "guest", **guest)
+    finally:
+        accounts.disable("Guest")
+    assert told["user"] == "Guest" and not front.proxy.seen("login")
+
+
 def test_a_locked_account(front, frank):
     for _ in range(3):
         front.refused(LOGON_FAILURE, "login_refused", "wrong_password", user="frank", password="x")

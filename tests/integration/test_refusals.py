@@ -64,7 +64,9 @@ LOGINS = {
     "no password": (dict(password=""), "login_refused", {"reason": "wrong_password"}),
     "unknown user": (dict(user="mallory", password="x"), "login_refused", {"reason": "unknown_user"}),
     "anonymous": (dict(user="", password="", anonymous=True), "anonymous_refused", {}),
-    "guest": (dict(user="guest", password=""), "login_refused", {"reason": "unknown_user"}),
+    "guest": (dict(user="guest", password=""), "guest_login_refused", {"reason": "guest"}),
+    "Guest with a password": (dict(user="Guest", password="x"), "guest_login_refused",
+                              {"windows_event_id": 551}),
     "NTLMv1": (dict(version="v1", mic="none"), "ntlmv1_refused", {}),
     "NTLMv1, extended": (dict(version="v1-extended", mic="none"), "ntlmv1_refused", {}),
     "LM only": (dict(version="lm", mic="none"), "ntlmv1_refused", {}),
@@ -101,7 +103,7 @@ def test_login_refused(rig, case):
     told = rig.proxy.wait_event(event, leg="client", verdict="refused", **fields)
     if knobs.get("user", "alice") and not knobs.get("anonymous"):
         assert told["user"] == knobs.get("user", "alice")
-    if fields.get("reason") in ("wrong_password", "unknown_user"):
+    if fields.get("reason") in ("wrong_password", "unknown_user", "guest"):
         assert refused.value.status == smb2.LOGON_FAILURE
     assert not rig.at_server(smb2.SESSION_SETUP), "the file server was asked"
     assert not rig.proxy.seen("login")
@@ -131,7 +133,9 @@ def test_smbclient_with_only_smb1(rig, tmp_path):
     assert not rig.at_server()
 
 
-def test_smbclient_anonymous(rig, tmp_path):
+def test_smbclient_anonymous_and_guest(rig, tmp_path):
+    rig.smbclient(tmp_path).refused(user="guest", password="")
+    rig.proxy.wait_event("guest_login_refused", user="guest")
     rig.smbclient(tmp_path).refused(user="")
     rig.proxy.wait_event("anonymous_refused")
 
@@ -268,7 +272,10 @@ def test_ways_around_the_proxy_are_not_shown(rig, code):
         answer = session.ask(smb2.IOCTL, bodies.ioctl(code, data))
         assert answer.status >= 0xC0000000
         assert rig.server.address.encode() not in answer.raw
-        rig.proxy.wait_event("bypass_refused")
+        reason = "network_interfaces" if code == smb2.FSCTL_QUERY_NETWORK_INTERFACE_INFO else "dfs_referral"
+        told = rig.proxy.wait_event("bypass_refused", leg="client", reason=reason, verdict="refused",
+                                    user="alice")
+        assert told["client_address"] == rig.client_relay.last().source
         for request in rig.at_server(smb2.IOCTL):
             assert struct.unpack_from("<I", request.raw, 68)[0] != code
 

@@ -45,6 +45,8 @@ static const struct breach breaches[] = {
     {"empty user", REFUSAL_ANONYMOUS, {.user = ""}, .mic = ANY, .target_name = ANY},
     {"empty response", REFUSAL_ANONYMOUS, {.response = PEER_EMPTY}, .mic = ANY, .target_name = ANY},
 
+    {"guest", REFUSAL_GUEST, {.user = "guest"}, .mic = ANY, .target_name = ANY},
+    {"Guest", REFUSAL_GUEST, {.user = "GUEST"}, .mic = ANY, .target_name = ANY},
     {"unknown user", REFUSAL_UNKNOWN_USER, {.user = "mallory"}, .mic = ANY, .target_name = ANY},
     {"wrong password",
      REFUSAL_WRONG_PASSWORD,
