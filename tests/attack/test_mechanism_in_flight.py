@@ -6,14 +6,12 @@ the upstream leg, where Countersign lists one mechanism alone, it is the answer 
 
 import pytest
 
-import kerberos
 import smb2
 import spnego
 from audit_log import assert_nothing_leaked, assert_told
 from capture import TO_CLIENT, TO_SERVER
-from harness import USERS
 from in_flight import (AUTHENTICATE_MESSAGE, CHALLENGE_MESSAGE, Edit, has_ntlm, is_command, token_edit)
-from kerberosrig import KerberosRig
+from kerberosclient import initiator
 from proxy import Proxy, listener, upstream
 from rawclient import Disconnected, Failed, RawClient
 from stubserver import StubServer
@@ -103,19 +101,9 @@ def test_smbclient(rig, tmp_path):
     assert_refused(rig, "mech_list_mic_wrong")
 
 
-@pytest.fixture(scope="module")
-def kerberos_rig(realm):
-    """Both ends can do Kerberos, and the proxy takes NTLM as well."""
-    with realm.file_server() as server, KerberosRig(
-            realm, server, ["ticket", "same"], on_listener={"mechanisms": ["kerberos", "ntlm"]},
-            users={**USERS, realm.principal("alice"): USERS["alice"]}) as arrangement:
-        yield arrangement
-
-
 @pytest.mark.parametrize("attack", ["Kerberos made unknown", "Kerberos taken off", "list turned over"])
 def test_both_ends_can_do_kerberos(kerberos_rig, attack):
     """What the attack is for: a login by NTLM, which could be relayed or guessed at."""
-    kerberos_rig.reset()
     wants, edit, reason = ATTACKS[attack]
     hook = kerberos_rig.client_relay.hook = Edit(TO_SERVER, wants, token_edit(edit))
     with kerberos_rig.raw() as client:
@@ -135,7 +123,6 @@ def smbclient_with_either(rig, directory):
 @pytest.mark.parametrize("attack", ["Kerberos made unknown", "Kerberos taken off"])
 def test_smbclient_falls_back_to_ntlm(kerberos_rig, tmp_path, attack):
     """Which it does without a word; its mechListMIC is over the list that it sent."""
-    kerberos_rig.reset()
     wants, edit, reason = ATTACKS[attack]
     hook = kerberos_rig.client_relay.hook = Edit(TO_SERVER, wants, token_edit(edit))
     assert "ACCESS_DENIED" in smbclient_with_either(kerberos_rig, tmp_path).stdout
@@ -147,13 +134,9 @@ def test_smbclient_falls_back_to_ntlm(kerberos_rig, tmp_path, attack):
 
 def test_kerberos_with_nobody_on_the_way(kerberos_rig, tmp_path):
     """With the same list, and smbclient with the same password."""
-    kerberos_rig.reset()
-    cache = kerberos_rig.realm.kinit("alice")
-    cache.must_get(kerberos_rig.service)
     with kerberos_rig.raw() as client:
         client.negotiate()
-        client.login_ticket(kerberos.Initiator(kerberos.credential(cache, kerberos_rig.service)),
-                            mechanisms=BOTH).tree_connect()
+        client.login_ticket(initiator(kerberos_rig), mechanisms=BOTH).tree_connect()
     assert kerberos_rig.proxy.wait_event("login")["mechanism"] == "kerberos"
     kerberos_rig.reset()
     assert smbclient_with_either(kerberos_rig, tmp_path).returncode == 0

@@ -14,6 +14,7 @@ import smb2
 from audit_log import assert_told
 from capture import TO_CLIENT, TO_SERVER
 from in_flight import Edit, cut_context, is_command, replace_dialect
+from kerberosclient import initiator
 from rawclient import ALL_DIALECTS, BadResponse, Disconnected, Failed
 
 REQUEST = (TO_SERVER, is_command(smb2.NEGOTIATE, False))
@@ -236,6 +237,42 @@ def test_upstream_leg_at_3_1_1(rig, attack):
     assert {seen["event"] for seen in rig.proxy.seen(verdict="refused")} == {told["event"]}
     assert not rig.proxy.seen("login")
     assert not rig.at_server(smb2.TREE_CONNECT)
+
+
+@pytest.mark.parametrize("attack", ["signing algorithms cut out of the request",
+                                    "capabilities of the SESSION_SETUP changed"])
+def test_upstream_leg_with_kerberos(kerberos_rig, attack):
+    """There the key comes in the very response that does not verify."""
+    (direction, wants), edit = UNSEEN[attack]
+    hook = kerberos_rig.upstream_relay.hook = Edit(direction, wants, edit)
+    with kerberos_rig.raw() as client:
+        client.negotiate()
+        with pytest.raises((Disconnected, Failed)):
+            client.login_ticket(initiator(kerberos_rig))
+    hook.assert_done()
+    kerberos_rig.proxy.wait_event("preauth_mismatch", leg="upstream", reason="final_response",
+                                  verdict="refused", principal="alice@MIT.TEST", login="ticket")
+    refused = kerberos_rig.proxy.seen(verdict="refused")
+    assert {seen["event"] for seen in refused} == {"preauth_mismatch"}
+    assert not kerberos_rig.proxy.seen("login")
+
+
+@pytest.mark.parametrize("cut, reason", [(smb2.CONTEXT_SIGNING, "signing"),
+                                         (smb2.CONTEXT_ENCRYPTION, "cipher")])
+def test_contexts_that_the_file_server_once_sent(rig, cut, reason):
+    """What was cut out is told by name as well: it was there in the connection before."""
+    with rig.raw() as client:
+        client.negotiate(ciphers=CIPHERS)
+        client.login()
+    rig.proxy.mark()
+    hook = rig.upstream_relay.hook = Edit(*RESPONSE, cut_context(cut))
+    with rig.raw() as client, pytest.raises((Disconnected, Failed)):
+        client.negotiate(ciphers=CIPHERS)
+        client.login()
+    hook.assert_done()
+    told = rig.proxy.wait_event("contexts_stripped", leg="upstream", reason=reason, verdict="recorded")
+    assert told["upstream_address"] == rig.upstream_relay.address
+    rig.proxy.wait_event("preauth_mismatch", leg="upstream", verdict="refused")
 
 
 BELOW = {
