@@ -1,8 +1,9 @@
 /*
  * Oplock and lease breaks from the file server (MS-SMB2 3.2.5.19). They are not signed and answer
- * no request: one that names no open of this link and no lease of this client goes nowhere. A break
- * may overtake the CREATE response that tells of its open, so while a CREATE waits an unknown one
- * is kept.
+ * no request: one that names no open of this link and no lease of this client goes nowhere. Only
+ * responses have to be encrypted (3.3.4.1.4), and smbd sends breaks in the open in an encrypted
+ * session too. A break may overtake the CREATE response that tells of its open, so while a CREATE
+ * waits an unknown one is kept.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -45,8 +46,10 @@ static void send_break(struct link *link, struct session *session, const uint8_t
         link_end(link, END_MEMORY);
         return;
     }
+    bool encrypt = session && session->client_encrypts;
     memcpy(copy, message, size);
-    if (names_session && session)
+    /* What is inside a TRANSFORM is of its session. */
+    if (session && (names_session || encrypt))
         smb2_set_session_id(copy, session->client_id);
     struct smb2_message told = {.header.command = SMB2_OPLOCK_BREAK, .at = copy, .size = size};
     dialect_clear(&told, TO_CLIENT, link->client.dialect, link->server.dialect, true);
@@ -54,7 +57,7 @@ static void send_break(struct link *link, struct session *session, const uint8_t
     smb2_set_credits(copy, 0);
     smb2_set_flags(copy, SMB2_FLAGS_SERVER_TO_REDIR);
     smb2_clear_signature(copy);
-    seal_send_own(&link->client, session, copy, size, session && session->client_encrypts);
+    seal_send_own(&link->client, session, copy, size, encrypt);
 }
 
 static void keep(struct link *link, const struct smb2_message *message, uint64_t opened)
@@ -102,11 +105,6 @@ static void take(struct link *link, const struct smb2_message *message, uint64_t
     /* An oplock is broken in its own session and no other. */
     if ((named && !told) || (session && told && told != session)) {
         report(link, "break_in_other_session");
-        return;
-    }
-    const struct session *whose = session ? session : told;
-    if (whose && whose->upstream_encrypts && opened != whose->client_id) {
-        report(link, "break_not_encrypted");
         return;
     }
     send_break(link, session ? session : told, message->at, message->size, named != 0);

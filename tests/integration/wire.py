@@ -158,12 +158,16 @@ class Wire:
         return self.answers.pop(message_id)
 
     def compound(self, parts, session, related=True, owners=None):
-        """Sends one frame of several requests, each (command, body) or (command, body, options), and
-        waits for all their responses. `owners` are their sessions when it is not always the same."""
+        """Sends one frame of several requests, each (command, body) or (command, body, options), sealed
+        when the session wants that, and waits for all their responses. `owners` are their sessions when
+        it is not always the same."""
         built, ids = b"", []
+        sealed = owners is None and session.encrypts
         for index, part in enumerate(parts):
             command, body, options = (*part, {})[:3]
             options = dict(options)
+            if sealed:
+                options.setdefault("sign_as", "none")
             if related and index:
                 options.setdefault("flags", RELATED)
                 options.setdefault("session_id", smb2.ALL_ONES)
@@ -175,6 +179,9 @@ class Wire:
             ids.append(smb2.parse_header(raw).message_id)
             self.waiting[ids[-1]] = owner
             built += raw
+        if sealed:
+            self.sealed.update(ids)
+            built = self.seal(session, built)
         self.send_frame(built)
         return [self.answer(message_id) for message_id in ids]
 

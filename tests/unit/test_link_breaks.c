@@ -14,12 +14,17 @@ static struct smb2_header break_header(void)
 }
 
 /* The break of `file_id` or `lease_key`, with more behind it than it says. */
-static void long_break_comes(struct fixture *fixture, bool lease)
+static void break_comes(struct fixture *fixture, struct smb2_header header, bool lease)
 {
     uint8_t body[LEASE_BODY + SURPLUS] = {lease ? LEASE_BODY : OPLOCK_BODY};
     memcpy(body + 8, lease ? lease_key : file_id, FILE_ID_SIZE);
     memset(body + LEASE_BODY, 0xee, SURPLUS);
-    response_comes(fixture, NULL, break_header(), (struct span){body, sizeof body});
+    response_comes(fixture, NULL, header, (struct span){body, sizeof body});
+}
+
+static void long_break_comes(struct fixture *fixture, bool lease)
+{
+    break_comes(fixture, break_header(), lease);
 }
 
 static void test_kept_break_is_cut_to_size(void **state)
@@ -48,16 +53,31 @@ static void test_break_that_is_passed_on_is_cut_to_size(void **state)
     expect_nothing(fixture, LEG_CLIENT);
 }
 
-/* Only an encrypted one is believed in a session that is encrypted. */
+/* Breaks are not encrypted where responses are; on the client's own leg they are. */
+static void plain_break_is_passed_on(struct fixture *fixture, uint64_t session_id)
+{
+    struct peer_keys keys = add_keys(fixture);
+    struct smb2_header header = break_header();
+    header.session_id = session_id;
+    fixture->session->upstream_encrypts = fixture->session->client_encrypts = true;
+    assert_true(open_add(&fixture->link, fixture->session, PLAIN_TREE, file_id, NULL));
+    break_comes(fixture, header, false);
+    struct smb2_header told = expect_sealed(fixture, LEG_CLIENT, &keys);
+    assert_int_equal(told.message_id, SMB2_MESSAGE_ID_BREAK);
+    assert_int_equal(told.session_id, FIXTURE_CLIENT_ID);
+    assert_int_equal(fixture->worker.events_lost, 0);
+    expect_nothing(fixture, LEG_CLIENT);
+    free_keys(&keys);
+}
+
 static void test_plain_break_in_an_encrypted_session(void **state)
 {
-    struct fixture *fixture = *state;
-    fixture->session->upstream_encrypts = true;
-    assert_true(open_add(&fixture->link, fixture->session, PLAIN_TREE, file_id, NULL));
-    long_break_comes(fixture, false);
-    assert_int_equal(fixture->worker.events_lost, 1);
-    assert_int_equal(fixture->link.end, END_NONE);
-    expect_nothing(fixture, LEG_CLIENT);
+    plain_break_is_passed_on(*state, FIXTURE_UPSTREAM_ID);
+}
+
+static void test_plain_break_of_no_session(void **state)
+{
+    plain_break_is_passed_on(*state, 0);
 }
 
 /* A file server that invents breaks without end fills the log only so far. */
@@ -152,6 +172,7 @@ int main(void)
         TEST(test_kept_break_is_cut_to_size),
         TEST(test_break_that_is_passed_on_is_cut_to_size),
         TEST(test_plain_break_in_an_encrypted_session),
+        TEST(test_plain_break_of_no_session),
         TEST(test_flood_of_invented_breaks),
         TEST(test_leases_of_one_key_at_two_upstreams),
         TEST(test_acknowledgement_that_is_too_short),
