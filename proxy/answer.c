@@ -9,7 +9,8 @@
 
 /* The client may never hold more credits than requests that the file server still takes from us,
  * those of a held frame included; one is kept back for requests of our own. But a client without
- * any would be stuck for ever. */
+ * any would be stuck for as long as what it asked for waits, and with the last answer for ever: it
+ * gets the one that is kept back, or one more than there are. */
 uint16_t answer_credits(struct link *link, uint32_t wanted, bool last)
 {
     enum { RESERVE = 1 };
@@ -20,7 +21,7 @@ uint16_t answer_credits(struct link *link, uint32_t wanted, bool last)
     if (wanted == 0)
         wanted = window->available == 0 ? 1 : 0;
     uint32_t grant = wanted < most ? wanted : most;
-    if (grant == 0 && window->available == 0 && last)
+    if (grant == 0 && window->available == 0 && (last || ready > link->held_charge))
         grant = 1;
     return credit_window_grant(window, grant);
 }

@@ -41,6 +41,14 @@ void durable_note(struct session *session, const struct create_response *body)
     }
 }
 
+void durable_note_ioctl(struct session *session, struct span message)
+{
+    struct ioctl_response body;
+    if (is_mapped(session) && ioctl_response_read(message, &body) &&
+        body.code == FSCTL_LMR_REQUEST_RESILIENCY)
+        worker_enter_durable(session, get_le64(body.file_id));
+}
+
 bool durable_must_ask(struct link *link, const struct smb2_message *message)
 {
     uint64_t persistent_id;

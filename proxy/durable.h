@@ -1,6 +1,7 @@
 /*
- * Durable handles under the login `mapped`: the file server sees one owner, so who may have a
- * handle back after the connection was cut is ours to say. The recorder remembers who opened what.
+ * Durable and resilient handles under the login `mapped`: the file server sees one owner, so who
+ * may have a handle back after the connection was cut is ours to say. The recorder remembers who
+ * opened what.
  */
 #ifndef COUNTERSIGN_PROXY_DURABLE_H
 #define COUNTERSIGN_PROXY_DURABLE_H
@@ -14,6 +15,9 @@ bool durable_reconnects(struct span message, uint64_t *persistent_id);
 /* A CREATE has succeeded: tells the recorder when it granted a durable handle (DHnQ, DH2Q) to a
  * session whose owner the file server cannot tell. */
 void durable_note(struct session *session, const struct create_response *body);
+/* The same of an IOCTL that has succeeded: a handle that was made resilient (2.2.31.3) is had back
+ * in the same way as a durable one. */
+void durable_note_ioctl(struct session *session, struct span message);
 
 /* True when a request has to wait until the recorder has said whose handle it wants back. */
 bool durable_must_ask(struct link *link, const struct smb2_message *message);

@@ -49,6 +49,17 @@ static bool has_error_body(const struct smb2_message *message)
            (status >> 30 == 3 || status == STATUS_STOPPED_ON_SYMLINK);
 }
 
+/* The message has a body of that size now, and behind it, in a chain, nothing but padding: not what
+ * was there. */
+static void cut(struct smb2_message *message, size_t body)
+{
+    size_t size = SMB2_HEADER_SIZE + body;
+    if (message->header.next_command == 0)
+        message->size = size;
+    else
+        memset(message->at + size, 0, message->size - size);
+}
+
 /* Writes an error's data as the client's dialect has it: in its place, or where there is room. */
 static void take_error(struct link *link, struct response_part *part)
 {
@@ -80,8 +91,28 @@ static void take_error(struct link *link, struct response_part *part)
         message->at = part->alone.at;
     }
     memcpy(message->at + SMB2_HEADER_SIZE, body, writer_size(&writer));
-    if (message->header.next_command == 0 || part->alone.buffer)
+    if (part->alone.buffer)
         message->size = SMB2_HEADER_SIZE + writer_size(&writer);
+    else
+        cut(message, writer_size(&writer));
+}
+
+/* The file server wants an older dialect for this share. Its leg would stay as it is, however
+ * little the client offers then: so the client is not asked to offer less. */
+static void take_cluster_dialect(struct link *link, struct response_part *part)
+{
+    struct smb2_message *message = &part->message;
+    struct writer writer =
+        writer_over(message->at + SMB2_HEADER_SIZE, message->size - SMB2_HEADER_SIZE);
+    error_body_write(&writer);
+    if (!writer_done(&writer)) {
+        bad_response(link, "error_body");
+        return;
+    }
+    cut(message, writer_size(&writer));
+    smb2_set_status(message->at, STATUS_BAD_NETWORK_NAME);
+    report_event(EVENT_BYPASS_REFUSED, link, part->session, LEG_UPSTREAM, "cluster_dialect",
+                 "refused");
 }
 
 static void take_tree(struct link *link, struct response_part *part)
@@ -96,8 +127,8 @@ static void take_tree(struct link *link, struct response_part *part)
     error_body_write(&writer);
     smb2_set_status(message->at, STATUS_ACCESS_DENIED);
     smb2_set_tree_id(message->at, 0);
-    if (writer_done(&writer) && message->header.next_command == 0)
-        message->size = SMB2_HEADER_SIZE + writer_size(&writer);
+    if (writer_done(&writer))
+        cut(message, writer_size(&writer));
 }
 
 /* Requests of a chain behind a CREATE, which name its file by "the one before". */
@@ -152,7 +183,9 @@ void response_take_final(struct link *link, struct response_part *part)
     part->session = session;
     part->encrypt = pending->client_encrypts;
     part->signs = part->forwarded = true;
-    if (has_error_body(&part->message))
+    if (status == STATUS_SMB_BAD_CLUSTER_DIALECT)
+        take_cluster_dialect(link, part);
+    else if (has_error_body(&part->message))
         take_error(link, part);
     dialect_clear(&part->message, TO_CLIENT, link->client.dialect, link->server.dialect,
                   status == STATUS_SUCCESS);
@@ -160,6 +193,8 @@ void response_take_final(struct link *link, struct response_part *part)
         take_tree(link, part);
     if (command == SMB2_CREATE)
         take_create(link, part);
+    if (command == SMB2_IOCTL && status == STATUS_SUCCESS)
+        durable_note_ioctl(session, (struct span){part->message.at, part->message.size});
     if (command == SMB2_CLOSE && status == STATUS_SUCCESS)
         open_close(link, pending->file_id);
     if (command == SMB2_TREE_DISCONNECT && status == STATUS_SUCCESS) {

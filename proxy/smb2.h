@@ -114,6 +114,7 @@ enum {
 #define STATUS_PATH_NOT_COVERED                      0xc0000257u
 #define STATUS_NOT_FOUND                             0xc0000225u
 #define STATUS_SMB_NO_PREAUTH_INTEGRITY_HASH_OVERLAP 0xc05d0000u
+#define STATUS_SMB_BAD_CLUSTER_DIALECT               0xc05d0001u
 
 /* A header, decoded. In an asynchronous message `async_id` is set and `process_id`/`tree_id` are
  * not. */

@@ -31,6 +31,7 @@ import socket
 import struct
 import threading
 import time
+from dataclasses import replace
 
 import bodies
 import ntlm
@@ -135,8 +136,12 @@ class Conversation:
                 continue
             if not smb2.is_smb2(frame):
                 return
+            session_id = 0
             for message in smb2.split_chain(frame):
                 self.stub.requests.append(message)
+                if message.session_id == smb2.ALL_ONES:  # that of the request before
+                    message = smb2.Message(replace(message.header, session_id=session_id), message.raw)
+                session_id = message.session_id
                 self.silent = self.silent or self.stub.silent == message.command
                 if self.stub.closes == message.command:
                     return
@@ -278,6 +283,8 @@ class Conversation:
             self._answer(message, key, struct.pack("<HHI32xQQI", 60, 0, 0, 0, 0, 0))
         elif message.command == smb2.IOCTL:
             self._ioctl(message, key)
+        elif message.command == smb2.OPLOCK_BREAK:
+            self._answer(message, key, message.body)
         elif message.command in (smb2.LOGOFF, smb2.TREE_DISCONNECT, smb2.ECHO, smb2.FLUSH):
             self._answer(message, key, bodies.empty())
         else:

@@ -274,15 +274,23 @@ static void test_client_of_a_file_server_with_one_credit(void **state)
     assert_int_equal(fixture->link.end, END_NONE);
 }
 
-/* While another response can still bring it, none is given that the file server would not take. */
+/* While another response can still bring it, none is given that the file server would not take; but
+ * one that it would take is. */
 static void test_one_credit_comes_with_the_last_response(void **state)
 {
     struct fixture *fixture = *state;
+    struct smb2_header header = response_header(SMB2_READ, AT_SERVER, STATUS_ACCESS_DENIED);
+    header.credits = 0;
     spend_all(fixture);
     add_pending(fixture, SMB2_READ, AT_SERVER + 1, 2)->credits_wanted = 1;
-    response_comes(fixture, server_signer(fixture),
-                   response_header(SMB2_READ, AT_SERVER, STATUS_ACCESS_DENIED), error_body());
+    response_comes(fixture, server_signer(fixture), header, error_body());
     assert_int_equal(expect_signed(fixture, LEG_CLIENT).credits, 0);
+    fixture->link.purse.available = 1;
+    fixture->link.held_charge = 1;
+    assert_int_equal(answer_credits(&fixture->link, 10, false), 0);
+    fixture->link.held_charge = 0;
+    assert_int_equal(answer_credits(&fixture->link, 10, false), 1);
+    fixture->link.window.available = 0;
     fixture->link.purse.available = 0;
     response_comes(fixture, server_signer(fixture),
                    response_header(SMB2_READ, AT_SERVER + 1, STATUS_ACCESS_DENIED), error_body());
