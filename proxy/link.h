@@ -358,6 +358,13 @@ void validate_response(struct link *link, struct pending *pending, struct smb2_m
 /* Cancels the client's request that a CANCEL names, if it still waits upstream. */
 void cancel_forward(struct link *link, struct session *session, const struct smb2_header *cancel);
 
+/* ---- tree_name.c: TREE_CONNECT requests ---- */
+/* The size of a TREE_CONNECT request, with its padding, that has room for the path by the file
+ * server's own name; its own when it has. */
+size_t tree_name_room(const struct link *link, const struct smb2_message *message);
+/* Writes that path in a request that has the room. */
+void tree_name_server(const struct link *link, struct smb2_message *message);
+
 /* ---- break.c ---- */
 /* Passes on a break that names something of this link; `opened`: whose TRANSFORM it came in, or
  * NULL. */
@@ -376,11 +383,6 @@ MUST_USE bool tree_path_split(struct span path, struct span *server, struct span
 MUST_USE uint32_t tree_judge(struct session *session, struct span path);
 /* Notes path and share of a TREE_CONNECT request; false when out of memory or not text. */
 MUST_USE bool tree_note(struct pending *pending, struct span message, uint16_t dialect);
-/* Writes the file server's own name into the path of a TREE_CONNECT request: in its place, or into
- * `alone`, to which the message moves, when it is longer and no other request follows in its chain.
- * False when out of memory. */
-MUST_USE bool tree_name_server(struct link *link, struct smb2_message *message,
-                               struct frame *alone);
 enum tree_verdict {
     TREE_PASS,
     TREE_HELD,    /* it was kept, and goes out by tree_release() */

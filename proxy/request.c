@@ -37,6 +37,10 @@ static size_t split(struct link *link, struct frame *frame, const struct session
             bad_request(link, "response_from_client");
             return 0;
         }
+        if (parts[count].message.header.command == SMB2_NEGOTIATE) {
+            bad_request(link, "second_negotiate"); /* MS-SMB2 3.3.5.4 */
+            return 0;
+        }
         /* Only a CANCEL may be asynchronous; elsewhere the flag would hide the TreeId. */
         if (parts[count].message.header.flags & SMB2_FLAGS_ASYNC_COMMAND &&
             parts[count].message.header.command != SMB2_CANCEL) {
@@ -175,8 +179,6 @@ static void decide(struct link *link, size_t count)
             parts[i - 1].verdict.what != VERDICT_FORWARD) {
             uint32_t status = parts[i - 1].verdict.status;
             refuse_part(part, status ? status : STATUS_INVALID_PARAMETER);
-        } else if (command == SMB2_NEGOTIATE) {
-            bad_request(link, "second_negotiate");
         } else if (command == SMB2_SESSION_SETUP) {
             refuse_part(part, STATUS_INVALID_PARAMETER); /* never in a chain */
         } else {

@@ -85,10 +85,8 @@ static bool rewrite(struct link *link, struct request_part *part, bool last_of_r
         part->before->related_next = id;
     part->pending = pending;
     command_translate(link, message);
-    if (header->command == SMB2_TREE_CONNECT && !tree_name_server(link, message, &part->alone)) {
-        link_end(link, END_MEMORY);
-        return false;
-    }
+    if (header->command == SMB2_TREE_CONNECT)
+        tree_name_server(link, message);
     smb2_set_credits(message->at, credits_to_ask(link, header, charge));
     smb2_set_message_id(message->at, id);
     /* "The session of the one before" stays as it is (MS-SMB2 3.2.4.1.4). */
@@ -111,17 +109,51 @@ static bool same_frame(const struct request_part *first, const struct request_pa
            (!first->encrypt || next->session == first->session);
 }
 
+/* The path of a TREE_CONNECT gets longer by the file server's own name: where there is no room for
+ * that, it moves to a frame of its own with all that follows it in its run. False when out of
+ * memory.
+ */
+static bool make_room(struct link *link, struct request_part *parts, size_t first, size_t end)
+{
+    struct smb2_message *head = &parts[first].message;
+    size_t needed = tree_name_room(link, head), size = needed;
+    if (needed == head->size)
+        return true;
+    for (size_t i = first + 1; i < end; i++)
+        size += parts[i].message.size;
+    struct frame alone = frame_alone(&link->worker->buffers, size);
+    if (!alone.buffer)
+        return false;
+    memset(alone.at, 0, needed);
+    size_t at = 0;
+    for (size_t i = first; i < end; i++) {
+        struct smb2_message *message = &parts[i].message;
+        memcpy(&alone.at[at], message->at, message->size);
+        message->at = &alone.at[at];
+        at += i == first ? needed : message->size;
+    }
+    head->size = needed;
+    smb2_set_next_command(head->at, (uint32_t)needed);
+    parts[first].alone = alone;
+    return true;
+}
+
 /* Queues a run of neighbouring parts as one frame; the number of parts. */
 static size_t forward_run(struct link *link, struct frame *frame, struct request_part *parts,
                           size_t first, size_t count)
 {
     const struct request_part *head = &parts[first];
-    size_t size = 0, i = first;
-    for (; i < count && same_frame(&parts[first], &parts[i]); i++) {
-        bool last = i + 1 == count || !same_frame(&parts[first], &parts[i + 1]);
+    size_t size = 0, i = first, end = first;
+    while (end < count && same_frame(head, &parts[end]))
+        end++;
+    if (head->message.header.command == SMB2_TREE_CONNECT && !make_room(link, parts, first, end)) {
+        link_end(link, END_MEMORY);
+        return count;
+    }
+    for (; i < end; i++) {
         if (i > first && parts[i].message.header.flags & SMB2_FLAGS_RELATED_OPERATIONS)
             parts[i].before = parts[i - 1].pending;
-        if (!rewrite(link, &parts[i], last))
+        if (!rewrite(link, &parts[i], i + 1 == end))
             return count;
         size += parts[i].message.size;
     }

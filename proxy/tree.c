@@ -163,41 +163,6 @@ bool tree_note(struct pending *pending, struct span message, uint16_t dialect)
     return pending->path && pending->share;
 }
 
-bool tree_name_server(struct link *link, struct smb2_message *message, struct frame *alone)
-{
-    enum { PATH_AT = SMB2_HEADER_SIZE + 8, PATH_SIZE_MAX = 4096 };
-    uint8_t path[PATH_SIZE_MAX];
-    struct tree_connect_request body;
-    struct span server, share;
-    struct writer writer = writer_over(path, sizeof path);
-    if (!tree_connect_request_read((struct span){message->at, message->size}, link->client.dialect,
-                                   &body) ||
-        !tree_path_split(body.path, &server, &share))
-        return true;
-    write_bytes(&writer, body.path.at, 4);
-    bool named = text_write_utf16(&writer, link->upstream->server_name, false);
-    write_bytes(&writer, body.path.at, 2);
-    write_span(&writer, share);
-    size_t size = writer_size(&writer);
-    if (!named || !writer_done(&writer))
-        return true; /* as the client wrote it: a file server goes by the share */
-    if (PATH_AT + size > message->size) {
-        if (message->header.next_command)
-            return true;
-        *alone = frame_alone(&link->worker->buffers, PATH_AT + size);
-        if (!alone->buffer)
-            return false;
-        memcpy(alone->at, message->at, PATH_AT);
-        message->at = alone->at;
-    }
-    memcpy(message->at + PATH_AT, path, size);
-    put_le16(message->at + SMB2_HEADER_SIZE + 4, PATH_AT);
-    put_le16(message->at + SMB2_HEADER_SIZE + 6, (uint16_t)size);
-    if (message->header.next_command == 0)
-        message->size = PATH_AT + size;
-    return true;
-}
-
 /* Why a share is refused: its encryption is demanded, and one of the legs cannot do it. */
 static void report_unencrypted(struct link *link, const struct pending *pending,
                                const struct tree *tree)

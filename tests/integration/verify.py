@@ -152,7 +152,10 @@ class Checker:
         request = self.pending.get(message.message_id)
         if request is None or request.command != message.command:
             if self.dialect == 0 and message.command == smb2.NEGOTIATE:
-                return  # the answer to an SMB1 NEGOTIATE, before the hash begins
+                # The answer to an SMB1 NEGOTIATE: all that there is, or before the hash begins.
+                if smb2.parse_negotiate_response(message.raw).dialect == smb2.DIALECTS["2.0.2"]:
+                    self._negotiate_response(message)
+                return
             self._problem(message, "answers no request")
             return
         if request.sealed and self.sealed is None:
