@@ -73,8 +73,8 @@ static bool rewrite(struct link *link, struct request_part *part, bool last_of_r
     pending->client_charge = header->credit_charge;
     pending->credits_wanted = header->credits;
     pending->process_id = header->process_id;
-    pending->tree_id = header->tree_id;
-
+    /* A related request is of the tree of the one before (MS-SMB2 3.3.5.2.7.2). */
+    pending->tree_id = part->before ? part->before->tree_id : header->tree_id;
     pending->client_encrypts = header->encrypted || part->session->client_encrypts;
     pending->upstream_encrypts = part->encrypt;
     if (!note_open(link, part, pending)) {

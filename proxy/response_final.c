@@ -115,9 +115,35 @@ static void take_cluster_dialect(struct link *link, struct response_part *part)
                  "refused");
 }
 
+/* The request that follows in a related chain; NULL when there is none, or it has been answered. */
+static struct pending *related_to(const struct link *link, const struct pending *pending)
+{
+    return pending->related_next ? pending_by_upstream_id(&link->pending, pending->related_next)
+                                 : NULL;
+}
+
+/* Requests of a chain behind a CREATE, which name its file by "the one before". */
+static void tell_file(const struct link *link, const struct pending *create,
+                      const uint8_t file_id[FILE_ID_SIZE])
+{
+    struct pending *next = related_to(link, create);
+    for (; next; next = related_to(link, next))
+        memcpy(next->file_id, file_id, FILE_ID_SIZE);
+}
+
+/* Those behind a TREE_CONNECT are of its tree. */
+static void tell_tree(const struct link *link, const struct pending *connect, uint32_t tree_id)
+{
+    struct pending *next = related_to(link, connect);
+    for (; next; next = related_to(link, next))
+        next->tree_id = tree_id;
+}
+
 static void take_tree(struct link *link, struct response_part *part)
 {
     struct smb2_message *message = &part->message;
+    if (message->header.status == STATUS_SUCCESS)
+        tell_tree(link, part->pending, message->header.tree_id);
     enum tree_verdict verdict = tree_response(link, part->pending, message);
     part->forwarded = verdict != TREE_HELD;
     if (verdict != TREE_REFUSED)
@@ -131,46 +157,34 @@ static void take_tree(struct link *link, struct response_part *part)
         cut(message, writer_size(&writer));
 }
 
-/* Requests of a chain behind a CREATE, which name its file by "the one before". */
-static void tell_related(struct link *link, const struct pending *create,
-                         const uint8_t file_id[FILE_ID_SIZE])
-{
-    uint64_t next = create->related_next;
-    while (next) {
-        struct pending *pending = pending_by_upstream_id(&link->pending, next);
-        if (!pending)
-            return;
-        memcpy(pending->file_id, file_id, FILE_ID_SIZE);
-        next = pending->related_next;
-    }
-}
-
 /* An open, if it succeeded; a file server that sends breaks of it may have been faster. */
 static void take_create(struct link *link, struct response_part *part)
 {
     struct pending *pending = part->pending;
     struct create_response body;
+    struct span message = {part->message.at, part->message.size};
     uint32_t status = part->message.header.status;
-    if (status == STATUS_SUCCESS) {
-        struct lease *lease = pending->lease;
-        pending->lease = NULL;
-        if (!create_response_read((struct span){part->message.at, part->message.size}, &body)) {
-            lease_release(lease);
+    if (!create_response_read(message, &body)) {
+        if (status == STATUS_SUCCESS)
             bad_response(link, "create");
-            return;
-        }
-        tell_related(link, pending, body.file_id);
-        durable_note(pending->session, &body);
-        if (pending->read_only)
-            create_response_limit(&part->message, READ_ONLY_ACCESS);
-        struct open *open = open_add(link, pending->session, pending->tree_id, body.file_id, lease);
-        if (!open) {
-            link_refuse(link, END_LIMIT, EVENT_LIMIT_REACHED, LEG_UPSTREAM, "opens");
-            return;
-        }
-        open->pipe = pending->pipe;
-        pending->pipe = NULL;
+        return;
     }
+    /* What is no error opens the file: OPLOCK_BREAK_IN_PROGRESS too, to who would not wait. */
+    if (status >> 30 != 0)
+        return;
+    tell_file(link, pending, body.file_id);
+    durable_note(pending->session, &body);
+    if (pending->read_only)
+        create_response_limit(&part->message, READ_ONLY_ACCESS);
+    struct open *open =
+        open_add(link, pending->session, pending->tree_id, body.file_id, pending->lease);
+    pending->lease = NULL;
+    if (!open) {
+        link_refuse(link, END_LIMIT, EVENT_LIMIT_REACHED, LEG_UPSTREAM, "opens");
+        return;
+    }
+    open->pipe = pending->pipe;
+    pending->pipe = NULL;
 }
 
 void response_take_final(struct link *link, struct response_part *part)

@@ -449,6 +449,23 @@ class DirectoryLeasing(Conversation):
         return Conversation._capabilities(dialect) | (0x22 if dialect >= 0x300 else 0)
 
 
+class Boastful(Conversation):
+    @staticmethod
+    def _capabilities(dialect):
+        return 0xFFFFFFFF
+
+
+@pytest.mark.parametrize("dialects,carried", [([0x202], 0), ([0x210], 0x6), ([0x300], 0x26), ([0x311], 0x26)],
+                         ids=["2.0.2", "2.1", "3.0", "3.1.1"])
+def test_capabilities_that_are_not_carried(dialects, carried):
+    """DFS, multichannel, persistent handles, notifications to clients, and what is not known yet; below
+    3.1.1 encryption is our own, not the file server's."""
+    with before(Boastful) as (_, _, connect), connect() as client:
+        answer = client.negotiate(dialects=dialects, capabilities=0xFFFFFFBF)
+        assert answer.capabilities == carried
+        client.login().tree_connect()
+
+
 def test_directory_leases():
     """Offered to who asks for them, where the file server has them; their breaks come through."""
     key = os.urandom(16)

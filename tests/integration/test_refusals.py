@@ -280,18 +280,20 @@ def test_ways_around_the_proxy_are_not_shown(rig, code):
             assert struct.unpack_from("<I", request.raw, 68)[0] != code
 
 
-def test_another_channel_is_refused(rig):
+@pytest.mark.parametrize("of_nobody", [False, True], ids=["a session", "SessionId 0"])
+def test_another_channel_is_refused(rig, of_nobody):
     client, session = rig.established()
     with client, rig.raw() as second:
         second.guid = client.guid
         second.negotiate()
         second.algorithm = client.algorithm
         token = spnego.init_token([spnego.OID_NTLMSSP], ntlm.Client("alice", "Alice.Pw1").negotiate())
-        raw = second.build(smb2.SESSION_SETUP, bodies.session_setup(token, flags=1), session, tree_id=0)
+        raw = second.build(smb2.SESSION_SETUP, bodies.session_setup(token, flags=1), session, tree_id=0,
+                           session_id=0 if of_nobody else None)
         second.waiting[smb2.parse_header(raw).message_id] = None
         second.send_frame(raw)
         answer = second.answer(smb2.parse_header(raw).message_id)
-        assert answer.status in (smb2.REQUEST_NOT_ACCEPTED, smb2.USER_SESSION_DELETED)
+        assert answer.status == (smb2.INVALID_PARAMETER if of_nobody else smb2.REQUEST_NOT_ACCEPTED)
         rig.proxy.wait_event("binding_refused")
         session.must(smb2.ECHO, bodies.empty())
 

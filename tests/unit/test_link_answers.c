@@ -297,6 +297,46 @@ static void test_one_credit_comes_with_the_last_response(void **state)
     assert_int_equal(expect_signed(fixture, LEG_CLIENT).credits, 1);
 }
 
+/* All that is inside a TRANSFORM is of its session; no session at all may only a break be of. */
+static void other_session_inside(struct fixture *fixture, uint16_t command, uint64_t message_id,
+                                 uint64_t session_id)
+{
+    struct peer_keys keys = add_keys(fixture);
+    struct frame frame = frame_alone(&fixture->worker.buffers, TRAFFIC_ROOM);
+    struct smb2_header header = response_header(command, message_id, STATUS_ACCESS_DENIED);
+    add_pending(fixture, SMB2_READ, AT_SERVER, AT_CLIENT);
+    assert_non_null(frame.buffer);
+    header.session_id = session_id;
+    struct writer writer = writer_over(frame.at, TRAFFIC_ROOM);
+    smb2_header_write(&writer, &header);
+    write_span(&writer, error_body());
+    assert_true(sealer_seal(keys.server_seals, frame.at, writer_size(&writer)));
+    frame.at -= TRANSFORM_HEADER_SIZE;
+    frame.size = writer_size(&writer) + TRANSFORM_HEADER_SIZE;
+    frame.headroom -= TRANSFORM_HEADER_SIZE;
+    response_frame(&fixture->link, &frame);
+    buffer_release(frame.buffer);
+    assert_int_equal(fixture->link.end, END_UPSTREAM_SIGNATURE);
+    assert_int_equal(fixture->worker.events_lost, 1);
+    expect_nothing(fixture, LEG_CLIENT);
+    free_keys(&keys);
+}
+
+static void test_other_session_inside_a_transform(void **state)
+{
+    other_session_inside(*state, SMB2_READ, AT_SERVER, FIXTURE_UPSTREAM_ID + 1);
+}
+
+static void test_no_session_inside_a_transform(void **state)
+{
+    other_session_inside(*state, SMB2_READ, AT_SERVER, 0);
+}
+
+static void test_break_of_another_session_inside_a_transform(void **state)
+{
+    other_session_inside(*state, SMB2_OPLOCK_BREAK, SMB2_MESSAGE_ID_BREAK, FIXTURE_UPSTREAM_ID + 1);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, fixture_open, fixture_close)
 
 int main(void)
@@ -317,6 +357,9 @@ int main(void)
         TEST(test_one_async_id_for_two_requests),
         TEST(test_one_async_id_for_two_requests_in_one_frame),
         TEST(test_two_async_ids_in_one_frame),
+        TEST(test_other_session_inside_a_transform),
+        TEST(test_no_session_inside_a_transform),
+        TEST(test_break_of_another_session_inside_a_transform),
         TEST(test_client_of_a_file_server_with_one_credit),
         TEST(test_one_credit_comes_with_the_last_response),
     };

@@ -80,6 +80,29 @@ static void test_plain_break_of_no_session(void **state)
     plain_break_is_passed_on(*state, 0);
 }
 
+/* A CREATE that is answered with a status that is no error has opened its file. */
+static void test_open_while_an_oplock_is_broken(void **state)
+{
+    enum { AT_SERVER = 50, OPLOCK_BREAK_IN_PROGRESS = 0x108 };
+    struct fixture *fixture = *state;
+    uint8_t body[88] = {89};
+    memcpy(body + 64, file_id, sizeof file_id);
+    fixture->session->validated = true;
+    for (unsigned i = 0; i < 2; i++) {
+        uint32_t status = i ? OPLOCK_BREAK_IN_PROGRESS : STATUS_ACCESS_DENIED;
+        add_pending(fixture, SMB2_CREATE, AT_SERVER + i, 7 + i);
+        fixture->link.creates_pending = 1;
+        response_comes(fixture, fixture->session->upstream_signer,
+                       response_header(SMB2_CREATE, AT_SERVER + i, status),
+                       (struct span){body, sizeof body});
+        assert_int_equal(expect_signed(fixture, LEG_CLIENT).status, status);
+        assert_int_equal(fixture->link.creates_pending, 0);
+        assert_int_equal(fixture->link.opens.count, i);
+    }
+    long_break_comes(fixture, false);
+    assert_int_equal(expect_message(fixture, LEG_CLIENT).command, SMB2_OPLOCK_BREAK);
+}
+
 /* A file server that invents breaks without end fills the log only so far. */
 static void test_flood_of_invented_breaks(void **state)
 {
@@ -173,6 +196,7 @@ int main(void)
         TEST(test_break_that_is_passed_on_is_cut_to_size),
         TEST(test_plain_break_in_an_encrypted_session),
         TEST(test_plain_break_of_no_session),
+        TEST(test_open_while_an_oplock_is_broken),
         TEST(test_flood_of_invented_breaks),
         TEST(test_leases_of_one_key_at_two_upstreams),
         TEST(test_acknowledgement_that_is_too_short),

@@ -228,6 +228,34 @@ static void test_file_behind_its_tree(void **state)
     expect_nothing(fixture, LEG_CLIENT);
 }
 
+/* The file is of that tree then, and goes with it. */
+static void test_file_is_of_the_tree_before_it(void **state)
+{
+    static const uint8_t granted[16] = {16, 0, 1};
+    static const uint8_t file_id[FILE_ID_SIZE] = {1, 2, 3, 4, 5, 6, 7, 8, 9};
+    uint8_t opened[88] = {89};
+    struct fixture *fixture = *state;
+    struct signer *signer = fixture->session->upstream_signer;
+    struct smb2_header header =
+        response_header(SMB2_TREE_CONNECT, FIRST_UPSTREAM_ID, STATUS_SUCCESS);
+    open_traffic(fixture);
+    tree_and_file_come(fixture);
+    header.tree_id = 5;
+    response_comes(fixture, signer, header, (struct span){granted, sizeof granted});
+    memcpy(opened + 64, file_id, sizeof file_id);
+    header = interim_header(SMB2_CREATE, FIRST_UPSTREAM_ID + 1, 99);
+    header.status = STATUS_SUCCESS;
+    response_comes(fixture, signer, header, (struct span){opened, sizeof opened});
+    assert_int_equal(expect_signed(fixture, LEG_CLIENT).command, SMB2_TREE_CONNECT);
+    header = expect_signed(fixture, LEG_CLIENT);
+    assert_int_equal(header.command, SMB2_CREATE);
+    assert_int_equal(header.flags & SMB2_FLAGS_ASYNC_COMMAND, 0);
+    assert_int_equal(header.tree_id, 5);
+    assert_non_null(open_find(&fixture->link, file_id));
+    open_close_tree(&fixture->link, fixture->session, 5);
+    assert_null(open_find(&fixture->link, file_id));
+}
+
 /* But where shares have rules nobody knows them before the tree is there. */
 static void test_file_behind_a_tree_with_rules(void **state)
 {
@@ -302,6 +330,7 @@ int main(void)
         TEST(test_unknown_tree),
         TEST(test_tree_that_was_refused),
         TEST(test_file_behind_its_tree),
+        TEST(test_file_is_of_the_tree_before_it),
         TEST(test_file_behind_a_tree_with_rules),
         TEST(test_chain_behind_a_session_setup_waits_for_credits),
         TEST(test_chain_behind_a_session_setup_that_nothing_can_pay),
