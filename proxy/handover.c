@@ -2,8 +2,8 @@
  * Links of one ClientGuid to one upstream live in one worker: the connection is handed over, socket
  * and NEGOTIATE, before the upstream is dialled.
  *
- * Body: le32 generation, le32 listener, u8 address size, the client's socket address, le32 size,
- * the NEGOTIATE.
+ * Body: le32 generation, le32 listener, u8 whether an SMB1 NEGOTIATE came first, u8 address size,
+ * the client's socket address, le32 size, the NEGOTIATE.
  */
 #include <string.h>
 #include <unistd.h>

@@ -72,13 +72,14 @@ static void send_setup(struct session *session, struct span token)
         .message_id = id,
         .session_id = session->upstream_id,
     };
+    bool renewal = is_renewal(session);
+    /* What it was before has ended when it began. */
     struct session_setup_request body = {
         .security_mode = SMB2_NEGOTIATE_SIGNING_ENABLED | SMB2_NEGOTIATE_SIGNING_REQUIRED,
-        .previous_session_id = session->upstream_previous_id,
+        .previous_session_id = renewal ? 0 : session->upstream_previous_id,
         .token = token,
     };
     struct writer writer = writer_over(message, room);
-    bool renewal = is_renewal(session);
     /* As every request of an encrypted session (MS-SMB2 3.2.4.1.8). */
     bool encrypt = renewal && session->upstream_encrypts;
     smb2_header_write(&writer, &header);

@@ -200,6 +200,22 @@ def test_expired_session_is_renewed_without_the_client(two):
     assert not rig.proxy.seen("logoff")
 
 
+def test_renewal_ends_no_previous_session(two):
+    """That was ended when the session began; the file server may have given its id to another since."""
+    rig, _, alice, _ = two
+    with rig.raw() as second:
+        second.negotiate()
+        again = second.login("alice", previous=alice.id)
+        again.tree_connect()
+        again.upstream = rig.server.requests[-1].session_id
+        rig.server.expired.add(again.upstream)
+        assert status_of(again) == EXPIRED
+        renewed(rig, again)
+    setups = [message for message in rig.server.requests if message.command == smb2.SESSION_SETUP]
+    assert [struct.unpack_from("<Q", message.raw, 64 + 16)[0] for message in setups[-4:]] == [
+        alice.upstream, alice.upstream, 0, 0]
+
+
 def test_client_that_renews_at_once_finds_it_done(two):
     """Windows answers STATUS_NETWORK_SESSION_EXPIRED with a login on the same session."""
     rig, client, alice, bob = two

@@ -322,6 +322,19 @@ def test_smb1_negotiate_leads_to_a_session(rig, names, dialect, chosen):
     rig.assert_both_legs_signed()
 
 
+def test_smb1_negotiate_before_the_way_to_another_worker(nas):
+    """Whose connection it is shows only in the NEGOTIATE that follows."""
+    with Rig(nas, workers=3) as rig:
+        for _ in range(12):
+            with rig.raw() as client:
+                client.send_frame(smb2.smb1_negotiate(["SMB 2.???"]))
+                log_in(client, smb2.WILDCARD)
+                client.login().tree_connect()
+        rig.proxy.wait_event("link_ended")
+        links = rig.proxy.seen("link")
+        assert len(links) == 12 and len({event["worker"] for event in links}) > 1
+
+
 @pytest.mark.parametrize("name", ["SMB 2.002", "SMB 2.???"])
 def test_smb1_negotiate_by_policy(nas, name):
     with Rig(nas, on_listener={"multi_protocol": "refuse"}) as rig, rig.raw() as client:
