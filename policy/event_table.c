@@ -149,7 +149,7 @@ static const struct event_description descriptions[EVENT_KIND_COUNT] = {
                                 "A client tried to log in inside a named pipe, or sent something "
                                 "there that is no DCE/RPC."},
     [EVENT_RPC_CALL_REFUSED] = {"rpc_call_refused", SEVERITY_WARNING, 0, NULL,
-                                "A call in a named pipe sets a password with the key of the "
+                                "A call in a named pipe is encrypted with the key of the "
                                 "connection, which the two sides do not share."},
     [EVENT_NAME_MISMATCH] = {"name_mismatch", SEVERITY_NOTICE, 0, NULL,
                              "A client called this server by different names in one session."},

@@ -2,14 +2,13 @@
 
 #include <string.h>
 
-#include "policy/plain.h"
 #include "proxy/body.h"
 #include "proxy/fsctl.h"
 #include "proxy/judge.h"
 #include "proxy/open.h"
 #include "proxy/pipe.h"
 #include "proxy/read_only.h"
-#include "proxy/samr_call.h"
+#include "proxy/rpc_fault.h"
 #include "proxy/worker_state.h"
 
 /* Where a request stands: by its tree, and by the open that it names, which a client could name in
@@ -23,6 +22,7 @@ struct place {
 };
 
 static const struct verdict forward = {VERDICT_FORWARD, 0};
+static const struct verdict answered = {VERDICT_ANSWERED, 0};
 static const struct verdict denied = {VERDICT_REFUSE, STATUS_ACCESS_DENIED};
 
 static struct span bytes_of(const struct smb2_message *message)
@@ -114,29 +114,75 @@ static struct verdict guard_pipe_create(const struct place *place,
     return judge_pipe(place->session, name, &verdict) ? forward : denied;
 }
 
-/* What a client says in a pipe: WRITE or FSCTL_PIPE_TRANSCEIVE. */
-static struct verdict guard_rpc(const struct place *place, struct span data, uint16_t command)
+/* A response of ours to FSCTL_PIPE_TRANSCEIVE; false when `call` cannot have one. */
+static bool answer_with_fault(const struct place *place, const struct smb2_message *message,
+                              struct span call)
+{
+    enum { RESPONSE_SIZE = 48 };
+    uint8_t fault[RPC_FAULT_SIZE];
+    struct writer writer = writer_over(fault, sizeof fault);
+    struct ioctl_request request;
+    struct answer answer;
+    if (message->header.command != SMB2_IOCTL || !rpc_fault_write(&writer, call) ||
+        !writer_done(&writer) || !ioctl_request_read(bytes_of(message), &request) ||
+        request.max_output < RPC_FAULT_SIZE)
+        return false;
+    struct ioctl_response body = {.code = request.code, .output = writer_span(&writer)};
+    memcpy(body.file_id, request.file_id, FILE_ID_SIZE);
+    if (answer_start(&answer, place->link, place->session, &message->header, STATUS_SUCCESS,
+                     RESPONSE_SIZE + RPC_FAULT_SIZE)) {
+        ioctl_response_write(&answer.writer, &body);
+        answer_send(&answer);
+    }
+    return true;
+}
+
+/* A call that would need the key of the session, of which the two legs have one each. */
+static struct verdict refuse_call(const struct place *place, const struct smb2_message *message,
+                                  struct span data, const char *reason)
+{
+    const struct pipe *pipe = place->open ? place->open->pipe : NULL;
+    tell(place, EVENT_RPC_CALL_REFUSED, place->tree, pipe, message->header.command, reason, true);
+    bool alone = pipe && rpc_is_between(&pipe->stream);
+    return alone && answer_with_fault(place, message, data) ? answered : denied;
+}
+
+/* A login, or what is no DCE/RPC. Behind it a pipe that may have logins is left alone. */
+static struct verdict guard_login(const struct place *place, struct pipe *pipe, uint16_t command,
+                                  const char *reason)
+{
+    bool recorded = pipe && pipe->logins == PIPE_LOGINS_RECORDED;
+    bool refused = !pipe || pipe->logins == PIPE_LOGINS_REFUSED;
+    if (refused || recorded)
+        tell(place, recorded ? EVENT_RULE_AUDIT : EVENT_RPC_BIND_REFUSED, place->tree, pipe,
+             command, reason, refused);
+    if (refused)
+        return denied;
+    pipe->left_alone = true;
+    return forward;
+}
+
+/* What a client says in a pipe: WRITE or FSCTL_PIPE_TRANSCEIVE. Before its CREATE has been answered
+ * nothing can be remembered of a pipe. */
+static struct verdict guard_rpc(const struct place *place, const struct smb2_message *message,
+                                struct span data)
 {
     struct pipe *pipe = place->open ? place->open->pipe : NULL;
-    struct rpc_stream alone = {.have = 0};
-    if (pipe && pipe->logins == PIPE_LOGINS_ALLOWED)
+    uint16_t command = message->header.command;
+    struct rpc_stream alone = {.contexts = {.unseen = true}};
+    const char *what = "";
+    if (pipe && pipe->left_alone)
         return forward;
-    if (pipe && plain_same(pipe->name, "samr") && samr_call_needs_session_key(data)) {
-        tell(place, EVENT_RPC_CALL_REFUSED, place->tree, pipe, command, "session_key", true);
-        return denied;
-    }
-    enum rpc_content content = rpc_take(pipe ? &pipe->stream : &alone, data);
-    /* Before its CREATE has been answered nothing can be remembered of a pipe. */
+    enum rpc_content content = rpc_take(pipe ? &pipe->stream : &alone, data, &what);
     if (content == RPC_PLAIN && !pipe && !rpc_is_between(&alone))
         content = RPC_MALFORMED;
-    if (content == RPC_PLAIN)
-        return forward;
-    bool recorded = pipe && pipe->logins == PIPE_LOGINS_RECORDED;
-    tell(place, recorded ? EVENT_RULE_AUDIT : EVENT_RPC_BIND_REFUSED, place->tree, pipe, command,
-         content == RPC_AUTHENTICATED ? "authenticated_rpc" : "no_dcerpc", !recorded);
-    if (recorded)
-        pipe->logins = PIPE_LOGINS_ALLOWED;
-    return recorded ? forward : denied;
+    switch (content) {
+    case RPC_PLAIN: return forward;
+    case RPC_AUTHENTICATED: return guard_login(place, pipe, command, "authenticated_rpc");
+    case RPC_MALFORMED: return guard_login(place, pipe, command, "no_dcerpc");
+    case RPC_NEEDS_KEY: return refuse_call(place, message, data, what);
+    default: return refuse_call(place, message, data, "unclear");
+    }
 }
 
 static struct verdict guard_pipe_write(const struct place *place,
@@ -149,7 +195,7 @@ static struct verdict guard_pipe_write(const struct place *place,
     if (!read_skip(&reader, SMB2_HEADER_SIZE + 2) || !read_le16(&reader, &offset) ||
         !read_le32(&reader, &size) || !span_slice(bytes_of(message), offset, size, &data))
         return (struct verdict){VERDICT_REFUSE, STATUS_INVALID_PARAMETER};
-    return guard_rpc(place, data, SMB2_WRITE);
+    return guard_rpc(place, message, data);
 }
 
 static struct verdict guard_pipe_ioctl(const struct place *place,
@@ -159,7 +205,7 @@ static struct verdict guard_pipe_ioctl(const struct place *place,
     if (!ioctl_request_read(bytes_of(message), &body))
         return (struct verdict){VERDICT_REFUSE, STATUS_INVALID_PARAMETER};
     if (body.code == FSCTL_PIPE_TRANSCEIVE)
-        return guard_rpc(place, body.input, SMB2_IOCTL);
+        return guard_rpc(place, message, body.input);
     if (fsctl_is_of_pipes(body.code) && body.code != FSCTL_PIPE_PEEK &&
         body.code != FSCTL_PIPE_WAIT)
         return (struct verdict){VERDICT_REFUSE, STATUS_NOT_SUPPORTED};

@@ -19,17 +19,31 @@ bool pipe_name_read(struct span utf16, char name[PIPE_NAME_MAX])
     return snprintf(name, PIPE_NAME_MAX, "%s", &text[skip]) < PIPE_NAME_MAX;
 }
 
+static void set_verdict(struct pipe *pipe, const struct rule_verdict *verdict)
+{
+    free(pipe->rule);
+    pipe->rule = verdict->rule ? strdup(verdict->rule) : NULL;
+    pipe->logins = !verdict->authenticated_rpc ? PIPE_LOGINS_REFUSED
+                   : verdict->rpc_audit        ? PIPE_LOGINS_RECORDED
+                                               : PIPE_LOGINS_ALLOWED;
+}
+
 struct pipe *pipe_new(const char *name, const struct rule_verdict *verdict)
 {
     struct pipe *pipe = calloc(1, sizeof *pipe);
     if (!pipe)
         return NULL;
     snprintf(pipe->name, sizeof pipe->name, "%s", name);
-    pipe->rule = verdict->rule ? strdup(verdict->rule) : NULL;
-    pipe->logins = !verdict->authenticated_rpc ? PIPE_LOGINS_REFUSED
-                   : verdict->rpc_audit        ? PIPE_LOGINS_RECORDED
-                                               : PIPE_LOGINS_ALLOWED;
+    set_verdict(pipe, verdict);
     return pipe;
+}
+
+bool pipe_bind_verdict(struct pipe *pipe, const struct rule_verdict *verdict)
+{
+    if (pipe->left_alone && !verdict->authenticated_rpc)
+        return false;
+    set_verdict(pipe, verdict);
+    return true;
 }
 
 void pipe_free(struct pipe *pipe)

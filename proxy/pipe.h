@@ -13,13 +13,14 @@ enum { PIPE_NAME_MAX = 128 };
 enum pipe_logins {
     PIPE_LOGINS_REFUSED,
     PIPE_LOGINS_RECORDED, /* once, and allowed */
-    PIPE_LOGINS_ALLOWED,  /* nothing that is written is looked at */
+    PIPE_LOGINS_ALLOWED,
 };
 
 struct pipe {
     char name[PIPE_NAME_MAX];
     char *rule; /* whose verdict it is; NULL: none. Owned */
     enum pipe_logins logins;
+    bool left_alone; /* somebody has logged in inside: nothing that is written is looked at */
     struct rpc_stream stream;
 };
 
@@ -29,6 +30,9 @@ MUST_USE bool pipe_name_read(struct span utf16, char name[PIPE_NAME_MAX]);
 
 /* NULL when out of memory. */
 struct pipe *pipe_new(const char *name, const struct rule_verdict *verdict);
+/* The pipe lives by another verdict from now on, which opens it. False when it cannot: somebody has
+ * logged in inside, and may not any more. */
+MUST_USE bool pipe_bind_verdict(struct pipe *pipe, const struct rule_verdict *verdict);
 void pipe_free(struct pipe *pipe); /* NULL is allowed */
 
 #endif

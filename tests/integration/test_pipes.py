@@ -262,7 +262,7 @@ def test_passwords_under_the_session_key(operator_rig, tmp_path, call):
     direct.must(f"setuserinfo2 bob 24 {USERS['bob']}")
     rig.rpcclient(tmp_path).fails(f"{call} New.Pw99")
     told = rig.proxy.wait_event("rpc_call_refused", pipe="samr", user="alice")
-    assert (told["reason"], told["verdict"]) == ("session_key", "refused")
+    assert (told["reason"], told["verdict"]) == ("user_password", "refused")
     rig.smbclient(tmp_path).must("ls", user="bob")
     direct.must(f"{call} New.Pw99")
     at_nas = SmbClient(str(tmp_path), rig.server.address, rig.server.port)

@@ -6,7 +6,6 @@
 
 #include "proxy/fsctl.h"
 #include "proxy/read_only.h"
-#include "proxy/samr_call.h"
 
 enum { AT_ACCESS = 24, AT_DISPOSITION = 36, AT_OPTIONS = 40 };
 enum { OPEN = 1, OPEN_IF = 3, READ = 0x120089 };
@@ -132,64 +131,6 @@ static void test_control_codes(void **state)
     assert_false(fsctl_is_of_pipes(0x140204) || fsctl_is_of_pipes(0x900a8));
 }
 
-/* A request PDU; the level stands behind a handle of 20 bytes. */
-static bool needs_key(uint8_t type, uint8_t flags, uint16_t opnum, uint16_t level, uint32_t fields,
-                      size_t size)
-{
-    uint8_t *pdu = calloc(1, size);
-    assert_non_null(pdu);
-    size_t stub = flags & 0x80 ? 40 : 24;
-    const uint8_t head[] = {5, 0, type, flags, 0x10};
-    memcpy(pdu, head, sizeof head);
-    put_le16(pdu + 8, (uint16_t)size);
-    if (size >= 24)
-        put_le16(pdu + 22, opnum);
-    if (size >= stub + 22)
-        put_le16(pdu + stub + 20, level);
-    if (size >= stub + 200)
-        put_le32(pdu + stub + 196, fields);
-    bool needs = samr_call_needs_session_key((struct span){pdu, size});
-    free(pdu);
-    return needs;
-}
-
-static void test_samr_levels(void **state)
-{
-    (void)state;
-    for (uint16_t level = 1; level < 40; level++) {
-        bool needs = level == 18 || (level >= 23 && level <= 26) || level == 31 || level == 32;
-        for (unsigned opnum = 36; opnum < 60; opnum++) {
-            bool sets = opnum == 37 || opnum == 58;
-            assert_int_equal(needs_key(0, 3, (uint16_t)opnum, level, 0, 300), sets && needs);
-            assert_int_equal(needs_key(0, 0x83, (uint16_t)opnum, level, 0, 300), sets && needs);
-        }
-        assert_false(needs_key(0, 2, 58, level, 0, 300)); /* not the first fragment */
-        assert_false(needs_key(2, 3, 58, level, 0, 300)); /* a response */
-    }
-    assert_false(needs_key(0, 3, 58, 21, 0x00fffffe, 300));
-    assert_true(needs_key(0, 3, 58, 21, 0x01000000, 300));
-    assert_true(needs_key(0, 3, 37, 21, 0x02000002, 300));
-    for (size_t size = 16; size < 46; size++)
-        assert_false(needs_key(0, 3, 58, 18, 0, size));
-    assert_true(needs_key(0, 3, 58, 18, 0, 46));
-}
-
-static void test_samr_calls_in_a_row(void **state)
-{
-    uint8_t bytes[120] = {5, 0, 0, 3, 0x10};
-    (void)state;
-    put_le16(bytes + 8, 30);
-    memcpy(bytes + 30, bytes, 8);
-    put_le16(bytes + 38, 46);
-    put_le16(bytes + 52, 58);
-    put_le16(bytes + 74, 18);
-    assert_true(samr_call_needs_session_key((struct span){bytes, sizeof bytes}));
-    assert_false(samr_call_needs_session_key((struct span){bytes, 75}));
-    put_le16(bytes + 8, 0); /* no PDU */
-    assert_false(samr_call_needs_session_key((struct span){bytes, sizeof bytes}));
-    assert_false(samr_call_needs_session_key((struct span){NULL, 0}));
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -198,8 +139,6 @@ int main(void)
         cmocka_unit_test(test_what_a_create_becomes),
         cmocka_unit_test(test_other_commands),
         cmocka_unit_test(test_control_codes),
-        cmocka_unit_test(test_samr_levels),
-        cmocka_unit_test(test_samr_calls_in_a_row),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
