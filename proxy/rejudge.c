@@ -1,10 +1,12 @@
 /*
- * A reload that is applied to the sessions that are up: each is judged again as at its login and at
- * its TREE_CONNECTs, by the new rules. Pipes that are open stay open.
+ * A reload that is applied to the sessions that are up: each is judged again as at its login, at
+ * its TREE_CONNECTs and at the CREATEs of its pipes, by the new rules.
  */
 #include <string.h>
 
 #include "proxy/judge.h"
+#include "proxy/open.h"
+#include "proxy/pipe.h"
 #include "proxy/worker_state.h"
 
 enum { GROUPS_BYTES = IDENTITY_GROUPS_MAX / 8 };
@@ -25,51 +27,92 @@ static bool renumber_groups(const struct config *from, const struct config *to, 
     return true;
 }
 
-struct shares {
+struct objects {
     struct session *session;
     const char *reason; /* why it cannot stay; NULL: it can */
+    const char *pipe;   /* "pipe": which */
 };
 
 static void judge_tree(struct table_entry *entry, void *context)
 {
-    struct shares *shares = context;
+    struct objects *objects = context;
     struct tree *tree = CONTAINER_OF(entry, struct tree, by_id);
     const char *share = tree->path ? strrchr(tree->path, '\\') : NULL;
     struct rule_verdict verdict;
-    if (shares->reason)
+    if (objects->reason)
         return;
-    if (!share || !judge_share(shares->session, share + 1, tree->path, &verdict))
-        shares->reason = "share";
-    else if (verdict.encryption && !tree->client_encrypts && !shares->session->client_encrypts)
-        shares->reason = "encryption";
+    if (!share || !judge_share(objects->session, share + 1, tree->path, &verdict))
+        objects->reason = "share";
+    else if (verdict.encryption && !tree->client_encrypts && !objects->session->client_encrypts)
+        objects->reason = "encryption";
     else
-        tree_bind_verdict(shares->session, tree, &verdict);
+        tree_bind_verdict(objects->session, tree, &verdict);
 }
 
-static const char *judge(struct session *session, const struct config *before)
+/* A pipe that may be opened, but not with what has been said in it, cannot stay either. */
+static void judge_open_pipe(struct objects *objects, struct pipe *pipe)
 {
-    struct shares shares = {session, NULL};
+    struct rule_verdict verdict;
+    if (judge_pipe(objects->session, pipe->name, &verdict) && pipe_bind_verdict(pipe, &verdict))
+        return;
+    objects->reason = "pipe";
+    objects->pipe = pipe->name;
+}
+
+static void judge_open(struct table_entry *entry, void *context)
+{
+    struct objects *objects = context;
+    struct open *open = CONTAINER_OF(entry, struct open, by_volatile_id);
+    if (!objects->reason && open->session == objects->session && open->pipe)
+        judge_open_pipe(objects, open->pipe);
+}
+
+/* What the file server has not answered yet was let through by the old rules. */
+static void judge_pending(struct objects *objects)
+{
+    struct rule_verdict verdict;
+    struct pending *at = objects->session->pending_first;
+    for (; at && !objects->reason; at = at->session_next) {
+        if (at->pipe)
+            judge_open_pipe(objects, at->pipe);
+        if (at->share && !judge_share(objects->session, at->share, at->path, &verdict))
+            objects->reason = "share";
+    }
+}
+
+/* Tells in `objects` why the session cannot stay. */
+static void judge(struct objects *objects, const struct config *before)
+{
+    struct session *session = objects->session;
     if (!renumber_groups(before, session->link->rules->config, session->identity->groups))
-        return "group_not_known";
-    if (!judge_login(session))
-        return "login";
-    if (session->rule_encrypts && !session->client_encrypts)
-        return "encryption";
-    table_each(&session->trees, judge_tree, &shares);
-    return shares.reason;
+        objects->reason = "group_not_known";
+    else if (!judge_login(session))
+        objects->reason = "login";
+    else if (session->rule_encrypts && !session->client_encrypts)
+        objects->reason = "encryption";
+    if (objects->reason)
+        return;
+    table_each(&session->trees, judge_tree, objects);
+    table_each(&session->link->opens, judge_open, objects);
+    judge_pending(objects);
 }
 
 static void judge_session(struct table_entry *entry, void *context)
 {
     const struct config *before = context;
     struct session *session = CONTAINER_OF(entry, struct session, by_client_id);
-    struct link *link = session->link;
+    struct objects objects = {session, NULL, NULL};
+    struct report report;
     if (session->state != SESSION_VALID)
         return;
-    const char *reason = judge(session, before);
-    if (!reason)
+    judge(&objects, before);
+    if (!objects.reason)
         return;
-    report_event(EVENT_SESSION_REJUDGED, link, session, LEG_CLIENT, reason, "refused");
+    report_start(&report, EVENT_SESSION_REJUDGED, session->link, session, LEG_CLIENT,
+                 objects.reason);
+    report.event.field[FIELD_VERDICT] = "refused";
+    report.event.field[FIELD_PIPE] = objects.pipe;
+    report_send(session->link->worker, &report);
     session_end(session, true);
 }
 

@@ -2,10 +2,15 @@
 
 import os
 import signal
+import struct
 import threading
 
 import pytest
+from samba.dcerpc import srvsvc
 
+import bodies
+import dcerpc
+import sambarpc
 import smb2
 from harness import wait_until
 from proxy import UIDS, command, listener
@@ -113,6 +118,113 @@ def test_share_applied(rig):
         works(bobs, "g")
         with pytest.raises(Failed):
             bobs.tree_connect("priv")
+
+
+def pipe_rule(user, then="allow", **more):
+    return {"name": f"{then}-{user}", "who": [user], "to": {"pipe": ["spoolss", "srvsvc"]}, "then": then,
+            **more}
+
+
+def opened_pipe(rig, user, pipe="srvsvc"):
+    """(client, session, FileId) of a pipe that is open and bound."""
+    client, session = rig.established(user, share="IPC$")
+    file_id = session.create(pipe, access=0x12019F, disposition=bodies.OPEN)
+    assert says(session, file_id, dcerpc.bind()) == dcerpc.BIND_ACK
+    return client, session, file_id
+
+
+def says(session, file_id, data):
+    """What the file server answers in the pipe."""
+    answer = session.must(smb2.IOCTL, bodies.ioctl(dcerpc.PIPE_TRANSCEIVE, data, file_id))
+    return dcerpc.kind_of(bodies.ioctl_output(answer))
+
+
+def goes_on(session, file_id):
+    return says(session, file_id, dcerpc.request(28, bytes(4))) == dcerpc.RESPONSE  # NetrRemoteTOD
+
+
+def is_over(session, file_id):
+    with pytest.raises(Failed) as failed:
+        says(session, file_id, dcerpc.request(28, bytes(4)))
+    return failed.value.status == smb2.USER_SESSION_DELETED
+
+
+def test_open_pipe_applied(rig):
+    """A pipe that the new rules do not open ends its session; one that they open goes on, and so
+    does a session without one."""
+    alice, session, file_id = opened_pipe(rig, "alice")
+    bob, bobs, bobs_file = opened_pipe(rig, "bob")
+    other, without = rig.established("alice", share="IPC$")
+    with alice, bob, other:
+        rules(rig, pipe_rule("alice", "refuse"), pipe_rule("bob"))
+        reloads(rig)
+        assert goes_on(session, file_id) and not rig.proxy.seen("session_rejudged")
+        reloads(rig, "--apply")
+        ended = rig.proxy.wait_event("session_rejudged")
+        assert (ended["user"], ended["reason"], ended["pipe"]) == ("alice", "pipe", "srvsvc")
+        assert rig.proxy.wait_event("rule_refused", pipe="srvsvc")["rule"] == "refuse-alice"
+        assert is_over(session, file_id)
+        assert goes_on(bobs, bobs_file)
+        with pytest.raises(Failed) as failed:
+            without.create("srvsvc", access=0x12019F, disposition=bodies.OPEN)
+        assert failed.value.status == smb2.ACCESS_DENIED
+        without.close(without.create("lsarpc", access=0x12019F, disposition=bodies.OPEN))
+        assert len(rig.proxy.seen("session_rejudged")) == 1
+
+
+def test_pipe_without_its_rule_applied(rig):
+    """No rule opens it any more."""
+    rules(rig, {"name": "look", "to": {"pipe": ["winreg"]}, "then": "allow"})
+    reloads(rig)
+    client, session = rig.established(share="IPC$")
+    with client:
+        file_id = session.create("winreg", access=0x12019F, disposition=bodies.OPEN)
+        rules(rig)
+        reloads(rig, "--apply")
+        assert rig.proxy.wait_event("session_rejudged", pipe="winreg")["reason"] == "pipe"
+        assert rig.proxy.wait_event("pipe_refused")["pipe"] == "winreg"
+        assert is_over(session, file_id)
+
+
+def test_logins_in_a_pipe_applied(rig):
+    """Who has logged in inside of a pipe, and may not any more, is ended; who only might have goes
+    on, and may not from then on."""
+    logins = {"authenticated_rpc": "allow"}
+    token = b"NTLMSSP\0" + struct.pack("<II", 1, 0xE2088297) + bytes(16)
+    login = dcerpc.bind(kind=dcerpc.ALTER_CONTEXT, token=token)
+    rules(rig, pipe_rule("alice", **logins), pipe_rule("bob", **logins))
+    reloads(rig)
+    alice, session, file_id = opened_pipe(rig, "alice")
+    bob, bobs, bobs_file = opened_pipe(rig, "bob")
+    with alice, bob:
+        session.must(smb2.WRITE, bodies.write(file_id, login))
+        rules(rig, pipe_rule("alice", **logins), pipe_rule("bob"))
+        reloads(rig, "--apply")
+        rig.proxy.wait_event("reloaded")
+        assert bobs.ask(smb2.WRITE, bodies.write(bobs_file, login)).status == smb2.ACCESS_DENIED
+        assert rig.proxy.wait_event("rpc_bind_refused", user="bob")["rule"] == "allow-bob"
+        assert goes_on(bobs, bobs_file)
+        session.must(smb2.WRITE, bodies.write(file_id, login))
+        rules(rig, pipe_rule("alice"), pipe_rule("bob"))
+        reloads(rig, "--apply")
+        assert rig.proxy.wait_event("session_rejudged")["user"] == "alice"
+        assert is_over(session, file_id) and goes_on(bobs, bobs_file)
+        assert len(rig.proxy.seen("session_rejudged", reason="pipe")) == 1
+
+
+def test_pipe_of_a_real_client_applied(rig):
+    """Samba's client keeps its pipe open over the reload: its next call fails, and at once."""
+    alice = sambarpc.connect(srvsvc.srvsvc, *rig.direct)
+    bob = sambarpc.connect(srvsvc.srvsvc, *rig.direct, user="bob")
+    for pipe in (alice, bob):
+        assert pipe.NetSrvGetInfo("x", 101).server_name == "NAS"
+    rules(rig, pipe_rule("alice", "refuse"))
+    reloads(rig, "--apply")
+    assert rig.proxy.wait_event("session_rejudged", user="alice")["pipe"] == "srvsvc"
+    for _ in range(2):
+        with pytest.raises(sambarpc.NTSTATUSError):
+            alice.NetSrvGetInfo("x", 101)
+    assert bob.NetSrvGetInfo("x", 101).server_name == "NAS"
 
 
 def test_known_groups_applied(nas):
