@@ -1,10 +1,13 @@
 """Samba's own DCE/RPC client: calls with parameters that it lays out and encrypts."""
 
+import contextlib
 import hashlib
+import io
 import os
 import random
 import struct
 
+from impacket import crypto
 from impacket.dcerpc.v5 import scmr
 from samba import NTSTATUSError, WERRORError, arcfour_encrypt
 from samba.credentials import DONT_USE_KERBEROS, Credentials
@@ -86,13 +89,44 @@ def joining_password(key, password):
     return value
 
 
-def trust_passwords(key, password="Trust.Pw1"):
-    """MS-LSAD 2.2.7.16."""
+def _secret(transform, key, data):
+    """MS-LSAD 5.1.2, by impacket, which talks about it on standard output."""
+    with contextlib.redirect_stdout(io.StringIO()):
+        return transform(key, data)
+
+
+def encrypted_secret(key, text):
+    return buffer(_secret(crypto.encryptSecret, key, text.encode("utf-16-le")))
+
+
+def decrypted_secret(key, value):
+    return _secret(crypto.decryptSecret, key, bytes(value.data[:value.length])).decode("utf-16-le")
+
+
+def _clear_password(password):
     clear = drsblobs.AuthInfoClear()
     clear.password = list(password.encode("utf-16-le"))
     clear.size = len(clear.password)
+    return clear
+
+
+def open_trust_passwords(password="Trust.Pw1"):
+    """MS-LSAD 2.2.7.11: the same as they are, not encrypted."""
+    information = lsa.TrustDomainInfoBuffer()
+    information.AuthType = lsa.TRUST_AUTH_TYPE_CLEAR
+    information.data = lsa.DATA_BUF2()
+    information.data.data = list(password.encode("utf-16-le"))
+    information.data.size = len(information.data.data)
+    value = lsa.TrustDomainInfoAuthInfo()
+    value.incoming_count = value.outgoing_count = 1
+    value.incoming_current_auth_info = value.outgoing_current_auth_info = information
+    return value
+
+
+def trust_passwords(key, password="Trust.Pw1"):
+    """MS-LSAD 2.2.7.16."""
     information = drsblobs.AuthenticationInformation()
-    information.AuthType, information.AuthInfo = lsa.TRUST_AUTH_TYPE_CLEAR, clear
+    information.AuthType, information.AuthInfo = lsa.TRUST_AUTH_TYPE_CLEAR, _clear_password(password)
     array = drsblobs.AuthenticationInformationArray()
     array.count, array.array = 1, [information]
     both = drsblobs.trustAuthInOutBlob()

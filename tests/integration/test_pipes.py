@@ -269,9 +269,11 @@ def test_passwords_under_the_session_key(operator_rig, tmp_path, call):
     at_nas.must("ls", user="bob", password="New.Pw99")
 
 
-def test_users_change_their_own_password(tmp_path):
+@pytest.mark.parametrize("call", ["chgpasswd2", "chgpasswd3", "chgpasswd4"])
+def test_users_change_their_own_password(tmp_path, call):
     """That needs no session key: encrypted with the old password, it goes through."""
     with Nas(extra={"min password length": "1"}) as nas, Rig(nas) as rig:
-        rig.rpcclient(tmp_path).must(f"chgpasswd2 alice {USERS['alice']} New.Pw1234")
+        rig.rpcclient(tmp_path).must(f"{call} alice {USERS['alice']} New.Pw1234")
         at_nas = SmbClient(str(tmp_path), nas.address, nas.port)
         at_nas.must("ls", password="New.Pw1234")
+        assert not rig.proxy.seen("rpc_call_refused")

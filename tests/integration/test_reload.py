@@ -12,6 +12,7 @@ import bodies
 import dcerpc
 import sambarpc
 import smb2
+from capture import TO_CLIENT
 from harness import wait_until
 from proxy import UIDS, command, listener
 from rawclient import Disconnected, Failed, RawClient
@@ -225,6 +226,29 @@ def test_pipe_of_a_real_client_applied(rig):
         with pytest.raises(sambarpc.NTSTATUSError):
             alice.NetSrvGetInfo("x", 101)
     assert bob.NetSrvGetInfo("x", 101).server_name == "NAS"
+
+
+@pytest.mark.parametrize("command", [smb2.CREATE, smb2.TREE_CONNECT])
+def test_what_is_on_its_way_applied(rig, command):
+    """The file server has not answered when the new rules come: they count."""
+    client, session = rig.established(share="IPC$")
+    body = {smb2.CREATE: bodies.create("srvsvc", access=0x12019F, disposition=bodies.OPEN),
+            smb2.TREE_CONNECT: bodies.tree_connect(f"\\\\{rig.address}\\priv")}[command]
+    go_on = threading.Event()
+    with client:
+        rig.upstream_relay.hook = lambda connection, direction, data: (
+            go_on.wait(30) and None if direction == TO_CLIENT else None)
+        try:
+            message_id = client.send(command, body, session)
+            wait_until(lambda: len(rig.at_server(command)) > (command == smb2.TREE_CONNECT), "the request")
+            rules(rig, pipe_rule("alice", "refuse"),
+                  {"name": "no-priv", "to": {"share": ["priv"]}, "then": "refuse"})
+            reloads(rig, "--apply")
+            reason = "pipe" if command == smb2.CREATE else "share"
+            assert rig.proxy.wait_event("session_rejudged")["reason"] == reason
+        finally:
+            go_on.set()
+        assert client.answer(message_id).status == smb2.USER_SESSION_DELETED
 
 
 def test_known_groups_applied(nas):
