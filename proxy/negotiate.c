@@ -1,5 +1,7 @@
 #include "proxy/negotiate.h"
 
+#include <stdio.h>
+
 #include "crypto/text.h"
 #include "proxy/body_layout.h"
 #include "proxy/negotiate_context.h"
@@ -20,6 +22,25 @@ bool negotiate_offers(const struct negotiate_request *request, uint16_t dialect)
         if (request->dialects[i] == dialect)
             return true;
     return false;
+}
+
+bool negotiate_offers_signing(const struct negotiate_request *offer, uint16_t algorithm)
+{
+    for (unsigned i = 0; offer->has_signing && i < offer->signing_count; i++)
+        if (offer->signing[i] == algorithm)
+            return true;
+    return false;
+}
+
+void negotiate_list_dialects(const struct negotiate_request *offer, char *text, size_t size)
+{
+    size_t used = 0;
+    text[0] = '\0';
+    for (unsigned i = 0; i < offer->dialects_count && used < size; i++) {
+        int more = snprintf(text + used, size - used, "%s%s", i ? "," : "",
+                            smb2_dialect_name(offer->dialects[i]));
+        used += more > 0 ? (size_t)more : 0;
+    }
 }
 
 static bool read_request_body(struct span message, struct negotiate_request *request,

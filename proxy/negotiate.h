@@ -43,6 +43,10 @@ uint32_t negotiate_request_read(struct span message, struct negotiate_request *r
 
 /* Whether the dialect is among the request's: a server may choose no other. */
 bool negotiate_offers(const struct negotiate_request *request, uint16_t dialect);
+bool negotiate_offers_signing(const struct negotiate_request *request, uint16_t algorithm);
+
+/* Its dialects in its order, for the log: "2.0.2,3.1.1"; cut at the size. */
+void negotiate_list_dialects(const struct negotiate_request *request, char *text, size_t size);
 
 /* Writes body and contexts (not the header). 3.1.1 among the dialects brings PREAUTH with `salt`,
  * SIGNING when signing_count > 0, ENCRYPTION when ciphers_count > 0, NETNAME when it is not empty.
