@@ -68,6 +68,8 @@ const char *refusal_name(enum refusal refusal)
         [REFUSAL_REPLAY] = "replay",
         [REFUSAL_ENCRYPTION_TYPE] = "encryption_type",
         [REFUSAL_PAC_MISSING] = "pac_missing",
+        [REFUSAL_DOMAIN_CLAIMED] = "domain_claimed",
+        [REFUSAL_TOO_MANY_GROUPS] = "too_many_groups",
         [REFUSAL_KERBEROS] = "kerberos",
         [REFUSAL_REFLECTION] = "reflection",
         [REFUSAL_KDC_UNREACHABLE] = "kdc_unreachable",

@@ -21,6 +21,13 @@ enum mic_level { MIC_ANNOUNCED, MIC_REQUIRED };
 /* How much MsvAvTargetName is insisted on (SPN target name validation). */
 enum target_name_level { TARGET_NAME_OFF, TARGET_NAME_IF_PRESENT, TARGET_NAME_REQUIRED };
 
+/* Which realm a domain is: tickets of other realms do not speak for it (crypto/domain_claim.h). */
+struct domain_binding {
+    const char *name;  /* NetBIOS */
+    const char *realm; /* as in principals, compared exactly */
+    struct sid sid;    /* may be none */
+};
+
 /* Plain data; whoever made it keeps it alive as long as the acceptors made from it. */
 struct accept_policy {
     enum mic_level mic;
@@ -45,6 +52,8 @@ struct accept_policy {
     bool allow_rc4; /* RC4 for tickets and keys beside AES; nothing else is ever taken */
     /* A ticket must tell the user's domain and groups (MS-PAC 2.5), which clients can leave out. */
     bool pac_required;
+    const struct domain_binding *domains; /* that are known beside our own */
+    size_t domains_count;
 };
 
 /* Why an attempt was refused. Each has a name for the log and is one kind of event. */
@@ -80,6 +89,8 @@ enum refusal {
     REFUSAL_REPLAY,          /* this AP-REQ has been seen before */
     REFUSAL_ENCRYPTION_TYPE, /* RC4 or DES, which policy does not take */
     REFUSAL_PAC_MISSING,     /* required by policy: what the user is in cannot be told */
+    REFUSAL_DOMAIN_CLAIMED,  /* a ticket of one realm tells that the user is of another's domain */
+    REFUSAL_TOO_MANY_GROUPS, /* more of them than SIDS_MAX */
     REFUSAL_KERBEROS,        /* anything else that libkrb5 found wrong */
     REFUSAL_REFLECTION,      /* upstream: the file server shows us a challenge of our own */
     REFUSAL_KDC_UNREACHABLE, /* upstream: no KDC answers */

@@ -67,6 +67,7 @@ static enum state state_after(enum winbind_result result, enum state before)
 {
     switch (result) {
     case WINBIND_YES:
+    case WINBIND_TOO_MANY:
     case WINBIND_NO: return STATE_ANSWERS;
     case WINBIND_SILENT: return STATE_SILENT;
     case WINBIND_LOCKED: return STATE_LOCKED;
@@ -200,6 +201,7 @@ static enum refusal validate(struct domain *domain, const struct domain_proof *p
     case WINBIND_NO: return refusal_of(answer->status);
     case WINBIND_SILENT:
     case WINBIND_LOCKED: return REFUSAL_DOMAIN_UNAVAILABLE;
+    case WINBIND_TOO_MANY: return REFUSAL_TOO_MANY_GROUPS;
     case WINBIND_OUT_OF_ROOM: break;
     }
     return REFUSAL_INTERNAL;
@@ -249,6 +251,7 @@ enum domain_found domain_group(struct domain *domain, const char *name, struct s
     case WINBIND_NO: return DOMAIN_NOT_FOUND;
     case WINBIND_SILENT:
     case WINBIND_LOCKED:
+    case WINBIND_TOO_MANY:
     case WINBIND_OUT_OF_ROOM: break;
     }
     return DOMAIN_NOT_ASKED;
@@ -270,6 +273,7 @@ const char *domain_problem(struct domain *domain)
         return "no domain controller takes this host's own password; `wbinfo --check-secret` and "
                "`wbinfo --ping-dc` tell more, `net ads join` joins the host anew";
     case WINBIND_SILENT: return "winbindd does not answer";
+    case WINBIND_TOO_MANY:
     case WINBIND_OUT_OF_ROOM: break;
     }
     return "out of memory";

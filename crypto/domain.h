@@ -31,6 +31,7 @@ struct domain_names {
     char computer[DOMAIN_NAME_MAX]; /* NetBIOS */
     char domain[DOMAIN_NAME_MAX];   /* NetBIOS */
     char dns_domain[DOMAIN_NAME_MAX];
+    struct sid sid; /* of the domain; may be none */
 };
 
 /* Asks winbind for the names, which needs no domain controller. False when winbind does not answer;
@@ -64,8 +65,8 @@ struct domain_answer {
 
 /*
  * REFUSAL_NONE: `answer` is filled, and its SIDs are there. Otherwise UNKNOWN_USER, WRONG_PASSWORD,
- * DOMAIN with the status that a client may be told, DOMAIN_UNAVAILABLE, or INTERNAL. The caller
- * calls domain_answer_wipe() in any case.
+ * TOO_MANY_GROUPS, DOMAIN with the status that a client may be told, DOMAIN_UNAVAILABLE, or
+ * INTERNAL. The caller calls domain_answer_wipe() in any case.
  */
 enum refusal domain_validate(struct domain *domain, const struct domain_proof *proof,
                              struct domain_answer *answer);

@@ -14,6 +14,7 @@ struct packed_identity {
     enum target_absence target_absence;
     bool spnego, mic_present, mutual;
     int64_t expires;
+    struct sid sid;
     uint8_t groups[IDENTITY_GROUPS_MAX / 8];
     size_t size[IDENTITY_TEXTS];
     char texts[];
@@ -55,10 +56,28 @@ bool identity_in_group(const struct identity *identity, unsigned group)
     return group < IDENTITY_GROUPS_MAX && identity->groups[group / 8] >> group % 8 & 1;
 }
 
+const char *identity_realm(const char *principal)
+{
+    const char *at = strrchr(principal, '@');
+    return at ? at + 1 : "";
+}
+
+static bool same_principal(const struct identity *a, const struct identity *b)
+{
+    if (a->sid.size && b->sid.size)
+        return sid_equal(&a->sid, &b->sid) &&
+               strcmp(identity_realm(a->principal), identity_realm(b->principal)) == 0;
+    return strcmp(a->principal, b->principal) == 0 && strcmp(a->user, b->user) == 0 &&
+           text_same_name(a->domain, b->domain);
+}
+
 bool identity_same(const struct identity *a, const struct identity *b)
 {
-    return a->mechanism == b->mechanism && a->authority == b->authority &&
-           text_same_name(a->user, b->user) && text_same_name(a->domain, b->domain) &&
+    if (a->mechanism != b->mechanism || a->authority != b->authority)
+        return false;
+    if (a->mechanism == MECHANISM_KERBEROS)
+        return same_principal(a, b);
+    return text_same_name(a->user, b->user) && text_same_name(a->domain, b->domain) &&
            text_same_name(a->principal, b->principal);
 }
 
@@ -80,6 +99,7 @@ struct packed_identity *identity_pack(const struct identity *identity)
     packed->mic_present = identity->mic_present;
     packed->mutual = identity->mutual;
     packed->expires = identity->expires;
+    packed->sid = identity->sid;
     memcpy(packed->groups, identity->groups, sizeof packed->groups);
     for (int i = 0; i < IDENTITY_TEXTS; i++) {
         packed->size[i] = strlen(texts[i]) + 1;
@@ -102,6 +122,7 @@ void identity_unpack(const struct packed_identity *packed, struct identity *iden
         .mic_present = packed->mic_present,
         .mutual = packed->mutual,
         .expires = packed->expires,
+        .sid = packed->sid,
     };
     memcpy(identity->groups, packed->groups, sizeof identity->groups);
     for (int i = 0; i < IDENTITY_TEXTS; i++) {

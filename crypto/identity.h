@@ -4,8 +4,7 @@
 #ifndef COUNTERSIGN_CRYPTO_IDENTITY_H
 #define COUNTERSIGN_CRYPTO_IDENTITY_H
 
-#include <stdbool.h>
-#include <stdint.h>
+#include "crypto/sid.h"
 
 /* Sizes in bytes of UTF-8 text with its NUL. Longer names are refused, never cut. Of groups, only
  * those count that the configuration names: so many at most. */
@@ -39,7 +38,8 @@ struct identity {
                                        name without its realm */
     char domain[IDENTITY_NAME_MAX]; /* NTLM: as the client spelled it, may be empty; Kerberos: the
                                        NetBIOS domain of the PAC, or the realm when there is none */
-    char principal[IDENTITY_NAME_MAX];     /* Kerberos: "alice@EXAMPLE.COM"; else empty */
+    char principal[IDENTITY_NAME_MAX]; /* Kerberos: "alice@EXAMPLE.COM"; else empty */
+    struct sid sid; /* Kerberos: the user's own, of the PAC; none without one, and for others */
     char workstation[IDENTITY_NAME_MAX];   /* NTLM's, which proves nothing; may be empty */
     char target_name[IDENTITY_TARGET_MAX]; /* the SPN the client meant; empty when it gave none */
     enum target_absence target_absence;    /* why `target_name` is empty, with NTLM */
@@ -63,9 +63,14 @@ const char *target_absence_name(enum target_absence absence);
 /* "local", "domain", "kerberos" or "none". */
 const char *authority_name(enum authority authority);
 
-/* The same account: user, domain and principal compared without regard to case, the mechanism and
- * who vouches exactly. */
+/* The same account; the mechanism and who vouches are compared exactly, names of NTLM without
+ * regard to case. With Kerberos it is the same SID in the same realm where both have one, however
+ * the name is spelled: KDCs of Active Directory give tickets in the spelling that the client asked
+ * in. Without one everything must be equal, case included, as it counts in an MIT realm. */
 bool identity_same(const struct identity *a, const struct identity *b);
+
+/* What follows the last '@' of a principal; empty when there is none. */
+const char *identity_realm(const char *principal);
 
 /* The same in no more memory than it needs, for whoever keeps many of them. NULL when memory is
  * short; free() it. identity_unpack() gives back exactly what was packed. */

@@ -54,6 +54,7 @@ struct keeper_settings {
     unsigned
         remote_threads; /* of the pool for what asks a KDC or a domain controller; at least 1 */
     bool winbind;       /* NTLM of domain users goes to winbind */
+    const struct domain_binding *domains; /* what the listeners' policies refer to */
     /* The groups that policy names, as it spells them: "CORP\\finance", "finance" (of the
      * credentials file) or a SID "S-1-5-…"; at most IDENTITY_GROUPS_MAX. */
     const char *const *groups;

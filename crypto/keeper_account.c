@@ -38,13 +38,6 @@ void account_entry_domain(const struct credentials *credentials, const struct id
         credentials_each(credentials, look_at_entry, &search);
 }
 
-/* The realm of a Kerberos identity; empty for others. */
-static const char *realm_of(const struct identity *identity)
-{
-    const char *at = strrchr(identity->principal, '@');
-    return at ? at + 1 : "";
-}
-
 /* An entry with the identity's domain goes before one without. */
 MUST_USE static bool same_local(const struct credentials *credentials,
                                 const struct identity *identity, struct account *account)
@@ -58,7 +51,7 @@ MUST_USE static bool same_local(const struct credentials *credentials,
 MUST_USE static bool same_of_domain(const struct credentials *credentials,
                                     const struct identity *identity, struct account *account)
 {
-    const char *const domains[] = {identity->domain, realm_of(identity)};
+    const char *const domains[] = {identity->domain, identity_realm(identity->principal)};
     for (int i = 0; i < 2; i++) {
         if (credentials_find_domain_user(credentials, identity->user, domains[i],
                                          account->nt_hash)) {
@@ -97,7 +90,7 @@ bool account_mapped(const struct credentials *credentials, const struct identity
     proven_domain(credentials, identity, domain, sizeof domain);
     return credentials_find_mapped(credentials, identity->user, domain, CREDENTIALS_EXACT,
                                    account) ||
-           credentials_find_mapped(credentials, identity->user, realm_of(identity),
+           credentials_find_mapped(credentials, identity->user, identity_realm(identity->principal),
                                    CREDENTIALS_EXACT, account) ||
            credentials_find_mapped(credentials, identity->user, "",
                                    plain ? CREDENTIALS_PLAIN : CREDENTIALS_EVERYBODY, account);

@@ -34,12 +34,6 @@ MUST_USE static bool copy_name(const char *from, char to[ACCOUNT_NAME_MAX])
     return length >= 0 && length < ACCOUNT_NAME_MAX;
 }
 
-static const char *realm_of(const char *principal)
-{
-    const char *at = principal ? strrchr(principal, '@') : NULL;
-    return at ? at + 1 : "";
-}
-
 static enum login_use use_ntlm(struct login *login, const struct login_means *means,
                                const struct account *account)
 {
@@ -146,8 +140,8 @@ MUST_USE static bool at_home(const struct login *login, const struct login_means
     const struct grant *grant = &login->grant;
     if (grant->identity.authority == AUTHORITY_DOMAIN)
         return *means->own_domain && text_same_name(grant->identity.domain, means->own_domain);
-    return grant->evidence && strcmp(realm_of(evidence_service(grant->evidence)),
-                                     realm_of(evidence_client(grant->evidence))) == 0;
+    return grant->evidence && strcmp(identity_realm(evidence_service(grant->evidence)),
+                                     identity_realm(evidence_client(grant->evidence))) == 0;
 }
 
 static enum login_use use_mapped_kerberos(struct login *login, const struct login_means *means,
@@ -223,7 +217,7 @@ MUST_USE static bool name_ntlm_user(struct login *login, const struct login_mean
                                     bool *enterprise)
 {
     const struct identity *identity = &login->grant.identity;
-    const char *realm = realm_of(login->upstream->service);
+    const char *realm = identity_realm(login->upstream->service);
     char domain[IDENTITY_NAME_MAX];
     bool local = identity->authority == AUTHORITY_LOCAL;
     if (local)

@@ -101,11 +101,22 @@ static void write_identity(struct writer *writer, const struct identity *identit
     write_u8(writer, identity->mutual);
     write_le64(writer, (uint64_t)identity->expires);
     write_bytes(writer, identity->groups, sizeof identity->groups);
+    write_u8(writer, identity->sid.size);
+    write_bytes(writer, identity->sid.bytes, identity->sid.size);
     write_text(writer, identity->user, sizeof identity->user);
     write_text(writer, identity->domain, sizeof identity->domain);
     write_text(writer, identity->principal, sizeof identity->principal);
     write_text(writer, identity->workstation, sizeof identity->workstation);
     write_text(writer, identity->target_name, sizeof identity->target_name);
+}
+
+/* None, or one whole. */
+MUST_USE static bool read_sid(struct reader *reader, struct sid *sid)
+{
+    uint8_t size;
+    struct span binary;
+    return read_u8(reader, &size) && read_span(reader, size, &binary) &&
+           (size == 0 || sid_read(binary, sid));
 }
 
 MUST_USE static bool read_identity(struct reader *reader, struct identity *identity)
@@ -118,7 +129,8 @@ MUST_USE static bool read_identity(struct reader *reader, struct identity *ident
         !read_u8(reader, &target_absence) || target_absence > TARGET_UNTRUSTED ||
         !read_bool(reader, &identity->spnego) || !read_bool(reader, &identity->mic_present) ||
         !read_bool(reader, &identity->mutual) || !read_le64(reader, &expires) ||
-        expires > INT64_MAX || !read_copy(reader, identity->groups, sizeof identity->groups))
+        expires > INT64_MAX || !read_copy(reader, identity->groups, sizeof identity->groups) ||
+        !read_sid(reader, &identity->sid))
         return false;
     identity->mechanism = mechanism;
     identity->authority = authority;

@@ -139,9 +139,9 @@ static enum refusal accept_ticket(struct kerberos_accept *accept, krb5_context c
     enum refusal refusal = accept_context(accept, &ticket->keys, bytes, &client, &identity->mutual);
     if (refusal == REFUSAL_NONE)
         refusal = take_key(accept, policy);
+    const struct kerberos_proof proof = {ticket->ticket, client, policy, backend->domain};
     if (refusal == REFUSAL_NONE)
-        refusal = kerberos_identity_prove(context, ticket->ticket->enc_part2, client, identity,
-                                          &accept->sids);
+        refusal = kerberos_identity_prove(context, &proof, identity, &accept->sids);
     (void)gss_release_name(&minor, &client);
     if (refusal == REFUSAL_NONE && policy->pac_required && accept->sids.count == 0)
         refusal = REFUSAL_PAC_MISSING;

@@ -1,7 +1,7 @@
 #include "crypto/kerberos_identity.h"
 
+#include "crypto/domain_claim.h"
 #include "crypto/kerberos.h"
-#include "crypto/pac.h"
 #include "crypto/text.h"
 
 #include <gssapi/gssapi_ext.h>
@@ -43,16 +43,34 @@ bool kerberos_identity_claim(krb5_context context, const krb5_enc_tkt_part *part
     return good;
 }
 
-static enum refusal take_pac(struct span logon_info, struct identity *identity, struct sids *sids)
+/* Whether the user's realm may say so. */
+MUST_USE static bool may_claim(const struct kerberos_proof *proof, const struct identity *identity,
+                               const struct pac *pac)
 {
-    struct pac pac;
-    if (!pac_read(logon_info, &pac))
-        return REFUSAL_KERBEROS;
-    if (*pac.domain && !take_name(pac.domain, identity->domain, sizeof identity->domain)) {
-        pac_free(&pac);
-        return REFUSAL_KERBEROS;
+    char own[IDENTITY_NAME_MAX];
+    const krb5_data *realm = &proof->ticket->server->realm;
+    const struct domain_claim claim = {
+        .own_realm = own,
+        .client_realm = identity_realm(identity->principal),
+        .domain = identity->domain,
+        .pac = pac,
+    };
+    int length = snprintf(own, sizeof own, "%.*s", (int)realm->length, realm->data);
+    return length >= 0 && (size_t)length < sizeof own &&
+           domain_claim_holds(&claim, proof->policy, proof->domain);
+}
+
+/* `pac` is the caller's to free. */
+static enum refusal take_pac(struct span logon_info, struct identity *identity, struct pac *pac)
+{
+    switch (pac_read(logon_info, pac)) {
+    case PAC_READ: break;
+    case PAC_BROKEN: return REFUSAL_KERBEROS;
+    case PAC_TOO_MANY: return REFUSAL_TOO_MANY_GROUPS;
     }
-    *sids = pac.sids;
+    if (*pac->domain && !take_name(pac->domain, identity->domain, sizeof identity->domain))
+        return REFUSAL_KERBEROS;
+    identity->sid = pac->user;
     return REFUSAL_NONE;
 }
 
@@ -81,20 +99,23 @@ static bool verified_part(gss_name_t client, const char *attribute, gss_buffer_t
     return major == GSS_S_COMPLETE && authenticated;
 }
 
-enum refusal kerberos_identity_prove(krb5_context context, const krb5_enc_tkt_part *part,
-                                     gss_name_t client, struct identity *identity,
-                                     struct sids *sids)
+enum refusal kerberos_identity_prove(krb5_context context, const struct kerberos_proof *proof,
+                                     struct identity *identity, struct sids *sids)
 {
     gss_buffer_desc whole = GSS_C_EMPTY_BUFFER, logon_info = GSS_C_EMPTY_BUFFER;
     enum refusal refusal = REFUSAL_NONE;
+    struct pac pac = {.sids = {0}};
     OM_uint32 minor;
-    *sids = (struct sids){0};
-    if (verified_part(client, "urn:mspac:logon-info", &logon_info))
-        refusal = take_pac((struct span){logon_info.value, logon_info.length}, identity, sids);
-    else if (has_pac(context, part) && !verified_part(client, "urn:mspac:", &whole))
+    if (verified_part(proof->client, "urn:mspac:logon-info", &logon_info))
+        refusal = take_pac((struct span){logon_info.value, logon_info.length}, identity, &pac);
+    else if (has_pac(context, proof->ticket->enc_part2) &&
+             !verified_part(proof->client, "urn:mspac:", &whole))
         refusal = REFUSAL_KERBEROS;
+    if (refusal == REFUSAL_NONE && !may_claim(proof, identity, &pac))
+        refusal = REFUSAL_DOMAIN_CLAIMED;
     (void)gss_release_buffer(&minor, &logon_info);
     (void)gss_release_buffer(&minor, &whole);
+    *sids = pac.sids;
     if (refusal == REFUSAL_NONE)
         identity->authority = AUTHORITY_KERBEROS;
     return refusal;

@@ -5,7 +5,6 @@
 #define COUNTERSIGN_CRYPTO_KERBEROS_IDENTITY_H
 
 #include "crypto/accept.h"
-#include "crypto/sid.h"
 
 #include <gssapi/gssapi.h>
 #include <krb5.h>
@@ -15,14 +14,22 @@
 MUST_USE bool kerberos_identity_claim(krb5_context context, const krb5_enc_tkt_part *part,
                                       struct identity *identity);
 
+/* A ticket of which GSSAPI has accepted the client, and what its claims are measured by. */
+struct kerberos_proof {
+    const krb5_ticket *ticket; /* with enc_part2 */
+    gss_name_t client;
+    const struct accept_policy *policy;
+    struct domain *domain; /* NULL: there is none to ask */
+};
+
 /*
- * The rest, once GSSAPI has accepted the client: authority, and from the PAC the domain and who is
- * meant by it. `sids` is empty when the ticket has no PAC, or one without that part, as MIT's own
- * KDCs make them; the caller calls sids_free(). A PAC that is there must be verified and whole:
- * else REFUSAL_KERBEROS.
+ * The rest: authority, and from the PAC the domain, the user's SID and who is meant by it. `sids`
+ * is empty when the ticket has no PAC, or one without that part, as MIT's own KDCs make them; the
+ * caller calls sids_free(). A PAC that is there must be verified and whole: else REFUSAL_KERBEROS.
+ * REFUSAL_TOO_MANY_GROUPS, or REFUSAL_DOMAIN_CLAIMED (crypto/domain_claim.h).
  */
-MUST_USE enum refusal kerberos_identity_prove(krb5_context context, const krb5_enc_tkt_part *part,
-                                              gss_name_t client, struct identity *identity,
-                                              struct sids *sids);
+MUST_USE enum refusal kerberos_identity_prove(krb5_context context,
+                                              const struct kerberos_proof *proof,
+                                              struct identity *identity, struct sids *sids);
 
 #endif

@@ -116,7 +116,7 @@ static bool read_groups(struct reader *reader, const uint8_t *base, uint32_t exp
 
 /* An array of KERB_SID_AND_ATTRIBUTES: pointers with attributes, then what they point to. */
 static bool read_extras(struct reader *reader, const uint8_t *base, uint32_t expected,
-                        struct sids *sids)
+                        struct pac *pac)
 {
     struct span array;
     uint32_t count, attributes;
@@ -131,8 +131,10 @@ static bool read_extras(struct reader *reader, const uint8_t *base, uint32_t exp
             return false;
         if (!there)
             continue;
-        if (!read_sid(reader, base, &sid) || (counts(attributes) && !sids_add(sids, &sid)))
+        if (!read_sid(reader, base, &sid) || (counts(attributes) && !sids_add(&pac->sids, &sid)))
             return false;
+        if (i == 0 && pac->user.size == 0)
+            pac->user = sid;
     }
     return true;
 }
@@ -143,7 +145,7 @@ static bool read_behind(struct reader *reader, const uint8_t *base, const struct
                         struct pac *pac)
 {
     struct span text, domain, groups = {NULL, 0};
-    struct sid domain_sid = {0}, resource_sid = {0}, sid;
+    struct sid resource_sid = {0}, sid;
     struct reader later;
     for (size_t i = 0; i < NAMES; i++)
         if (!read_text(reader, base, &head->names[i], &text))
@@ -154,17 +156,18 @@ static bool read_behind(struct reader *reader, const uint8_t *base, const struct
     later = reader_over_span(groups);
     if (!read_text(reader, base, &head->server, &text) ||
         !read_text(reader, base, &head->domain, &domain) || !head->domain_sid ||
-        !read_sid(reader, base, &domain_sid) ||
+        !read_sid(reader, base, &pac->domain_sid) ||
         !text_from_utf16_strict(domain, pac->domain, sizeof pac->domain))
         return false;
-    if (head->user && (!sid_append(&domain_sid, head->user, &sid) || !sids_add(&pac->sids, &sid)))
+    if (head->user && (!sid_append(&pac->domain_sid, head->user, &pac->user) ||
+                       !sids_add(&pac->sids, &pac->user)))
         return false;
-    if (!sid_append(&domain_sid, head->primary_group, &sid) || !sids_add(&pac->sids, &sid))
+    if (!sid_append(&pac->domain_sid, head->primary_group, &sid) || !sids_add(&pac->sids, &sid))
         return false;
     if (head->groups &&
-        !read_groups(&later, groups.at, head->groups_count, &domain_sid, &pac->sids))
+        !read_groups(&later, groups.at, head->groups_count, &pac->domain_sid, &pac->sids))
         return false;
-    if (head->extras && !read_extras(reader, base, head->extras_count, &pac->sids))
+    if (head->extras && !read_extras(reader, base, head->extras_count, pac))
         return false;
     if (head->resource_sid && !read_sid(reader, base, &resource_sid))
         return false;
@@ -188,20 +191,27 @@ static bool open_object(struct reader *reader, struct span *object)
     return read_pointer(&inside, &there) && there;
 }
 
-bool pac_read(struct span logon_info, struct pac *pac)
+/* Beside the groups there are the user and the primary group. */
+static bool lists_too_many(const struct logon_head *head)
+{
+    return (uint64_t)head->groups_count + head->extras_count + head->resources_count + 2 > SIDS_MAX;
+}
+
+enum pac_result pac_read(struct span logon_info, struct pac *pac)
 {
     struct reader reader = reader_over_span(logon_info);
     struct logon_head head;
     struct span object;
     memset(pac, 0, sizeof *pac);
     if (!open_object(&reader, &object))
-        return false;
+        return PAC_BROKEN;
     reader = reader_over_span(object);
-    if (read_skip(&reader, 4) && read_head(&reader, &head) &&
-        read_behind(&reader, object.at, &head, pac))
-        return true;
+    if (!read_skip(&reader, 4) || !read_head(&reader, &head))
+        return PAC_BROKEN;
+    if (read_behind(&reader, object.at, &head, pac))
+        return PAC_READ;
     pac_free(pac);
-    return false;
+    return lists_too_many(&head) ? PAC_TOO_MANY : PAC_BROKEN;
 }
 
 void pac_free(struct pac *pac)

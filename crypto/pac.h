@@ -10,13 +10,20 @@
 
 struct pac {
     char domain[IDENTITY_NAME_MAX]; /* LogonDomainName: the NetBIOS name; may be empty */
+    struct sid domain_sid;          /* LogonDomainId */
+    struct sid user;  /* the user's own, which need not be of that domain; may be none */
     struct sids sids; /* the user, the primary group, and every group that is enabled, of the
                          domain, of others and of the server's own domain */
 };
 
-/* Reads the buffer of type 1. False, with `pac` empty, for anything that is not one whole, and for
- * more than SIDS_MAX groups. The caller calls pac_free(). */
-MUST_USE bool pac_read(struct span logon_info, struct pac *pac);
+enum pac_result {
+    PAC_READ,
+    PAC_BROKEN,   /* anything that is not one whole */
+    PAC_TOO_MANY, /* it lists more than SIDS_MAX of the user's SIDs */
+};
+
+/* Reads the buffer of type 1; `pac` is empty unless it was read. The caller calls pac_free(). */
+MUST_USE enum pac_result pac_read(struct span logon_info, struct pac *pac);
 void pac_free(struct pac *pac);
 
 #endif

@@ -65,6 +65,26 @@ static bool copy_text(const char *from, char *to, size_t size)
     return true;
 }
 
+/* Text form is what both sides agree on. */
+static bool take_sid(const struct wbcDomainSid *from, struct sid *sid)
+{
+    char text[WBC_SID_STRING_BUFLEN + 1];
+    int length = wbcSidToStringBuf(from, text, sizeof text);
+    return length >= 0 && (size_t)length < sizeof text && sid_parse(text, sid);
+}
+
+/* None when winbind does not know it. */
+static struct sid domain_sid(struct wbcContext *context, const char *domain)
+{
+    struct wbcDomainInfo *info = NULL;
+    struct sid sid = {0};
+    if (!domain || wbcCtxDomainInfo(context, domain, &info) != WBC_ERR_SUCCESS ||
+        !take_sid(&info->sid, &sid))
+        sid = (struct sid){0};
+    wbcFreeMemory(info);
+    return sid;
+}
+
 enum winbind_result winbind_names(struct domain_names *names)
 {
     struct wbcContext *context = own_context();
@@ -73,19 +93,12 @@ enum winbind_result winbind_names(struct domain_names *names)
         return WINBIND_OUT_OF_ROOM;
     if (wbcCtxInterfaceDetails(context, &details) != WBC_ERR_SUCCESS)
         return WINBIND_SILENT;
+    names->sid = domain_sid(context, details->netbios_domain);
     bool fit = copy_text(details->netbios_name, names->computer, sizeof names->computer) &&
                copy_text(details->netbios_domain, names->domain, sizeof names->domain) &&
                copy_text(details->dns_domain, names->dns_domain, sizeof names->dns_domain);
     wbcFreeMemory(details);
     return fit ? WINBIND_YES : WINBIND_OUT_OF_ROOM;
-}
-
-/* Text form is what both sides agree on. */
-static bool take_sid(const struct wbcDomainSid *from, struct sid *sid)
-{
-    char text[WBC_SID_STRING_BUFLEN + 1];
-    int length = wbcSidToStringBuf(from, text, sizeof text);
-    return length >= 0 && (size_t)length < sizeof text && sid_parse(text, sid);
 }
 
 static bool take_sids(const struct wbcAuthUserInfo *info, struct sids *sids)
@@ -132,6 +145,8 @@ static enum winbind_result take_info(const struct wbcAuthUserInfo *info,
         return WINBIND_SILENT;
     memcpy(answer->base_key, info->user_session_key, sizeof answer->base_key);
     answer->expires = sooner(info->logoff_time, info->kickoff_time);
+    if (info->num_sids > SIDS_MAX)
+        return WINBIND_TOO_MANY;
     return copy_text(info->account_name, answer->user, sizeof answer->user) &&
                    copy_text(info->domain_name, answer->domain, sizeof answer->domain) &&
                    take_sids(info, &answer->sids)

@@ -12,6 +12,7 @@ enum winbind_result {
     WINBIND_NO,          /* it, or a domain controller, answered that it is not so */
     WINBIND_SILENT,      /* it does not answer */
     WINBIND_LOCKED,      /* it answers, but not to us: we are not in the privileged pipe's group */
+    WINBIND_TOO_MANY,    /* the user has more than SIDS_MAX SIDs */
     WINBIND_OUT_OF_ROOM, /* no memory, or more than there is room for */
 };
 

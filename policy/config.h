@@ -140,10 +140,19 @@ struct config_users { /* user names or decimal uids; used when started as root *
     unsigned keeper_groups_count;
 };
 
+/* Which realm a NetBIOS domain is. */
+struct config_domain {
+    char *name;
+    char *realm;
+    char *sid; /* NULL: not given */
+};
+
 struct config_kerberos {
     char *keytab; /* path; NULL: none. Where listeners and upstreams have no other */
     char *config; /* path of the libraries' own configuration */
     enum config_rc4 rc4;
+    struct config_domain *domains;
+    unsigned domains_count;
 };
 
 struct config_limits {

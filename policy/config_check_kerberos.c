@@ -2,6 +2,7 @@
  * Checks of what has to do with Kerberos and domains: who is asked whether a client is who it says,
  * and what is shown to a file server.
  */
+#include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 
@@ -9,7 +10,15 @@
 #include "policy/config_schema.h"
 #include "policy/plain.h"
 
-enum { SERVICES_MAX = 256, PRINCIPAL_MAX = 500, GROUPS_MAX = 16, GROUP_NAME_MAX = 256 };
+enum {
+    SERVICES_MAX = 256,
+    PRINCIPAL_MAX = 500,
+    GROUPS_MAX = 16,
+    GROUP_NAME_MAX = 256,
+    DOMAINS_MAX = 256,
+    DOMAIN_NAME_LENGTH_MAX = 15,
+    REALM_MAX = 255,
+};
 
 static bool check_no_repeated_mechanism(struct config_checking *checking, const char *list,
                                         const struct config_listener *listener)
@@ -188,6 +197,63 @@ static bool check_keeper_groups(struct config_checking *checking)
     return true;
 }
 
+/* "S-1-5-21-1-2-3": what every domain has (MS-DTYP 2.4.2.4), numbers without leading zeros. */
+static bool is_domain_sid(const char *sid)
+{
+    static const char prefix[] = "S-1-5-21";
+    unsigned numbers = 0;
+    const char *at = sid + sizeof prefix - 1;
+    if (strncasecmp(sid, prefix, sizeof prefix - 1) != 0)
+        return false;
+    for (; *at == '-'; numbers++) {
+        char *end;
+        const char *digits = at + 1;
+        size_t length = strspn(digits, "0123456789");
+        if (length == 0 || length > 10 || (digits[0] == '0' && length > 1) ||
+            strtoull(digits, &end, 10) > UINT32_MAX)
+            return false;
+        at = end;
+    }
+    return *at == '\0' && numbers == 3;
+}
+
+static bool check_domain(struct config_checking *checking, unsigned index)
+{
+    const struct config_kerberos *kerberos = &checking->config->kerberos;
+    const struct config_domain *domain = &kerberos->domains[index];
+    struct config_path where = config_path_entry("kerberos.domains", index);
+    struct config_path name = config_path_option(where.text, "name");
+    struct config_path realm = config_path_option(where.text, "realm");
+    if (!config_check_given(checking, name.text, domain->name, "CORP") ||
+        !config_check_name(checking, name.text, domain->name, "CORP", DOMAIN_NAME_LENGTH_MAX,
+                           "\\/:*?\"<>|") ||
+        !config_check_given(checking, realm.text, domain->realm, "CORP.EXAMPLE.COM") ||
+        !config_check_name(checking, realm.text, domain->realm, "CORP.EXAMPLE.COM", REALM_MAX,
+                           "@/\\"))
+        return false;
+    if (domain->sid && !is_domain_sid(domain->sid))
+        return config_refuse(checking, config_path_option(where.text, "sid").text,
+                             "%s is no SID of a domain; write it like S-1-5-21-1-2-3",
+                             config_quote(domain->sid).text);
+    for (unsigned i = 0; i < index; i++)
+        if (plain_same(kerberos->domains[i].name, domain->name))
+            return config_refuse(checking, name.text,
+                                 "%s is in the list already; a domain has one realm",
+                                 config_quote(domain->name).text);
+    return true;
+}
+
+static bool check_domains(struct config_checking *checking)
+{
+    unsigned count = checking->config->kerberos.domains_count;
+    if (!config_check_most(checking, "kerberos.domains", count, DOMAINS_MAX))
+        return false;
+    for (unsigned i = 0; i < count; i++)
+        if (!check_domain(checking, i))
+            return false;
+    return true;
+}
+
 static bool check_winbind(struct config_checking *checking)
 {
     const struct config *config = checking->config;
@@ -207,5 +273,5 @@ bool config_check_kerberos(struct config_checking *checking)
     return config_check_file(checking, "kerberos.keytab", kerberos->keytab) &&
            config_check_given(checking, "kerberos.config", kerberos->config, "/etc/krb5.conf") &&
            config_check_file(checking, "kerberos.config", kerberos->config) &&
-           check_winbind(checking) && check_keeper_groups(checking);
+           check_domains(checking) && check_winbind(checking) && check_keeper_groups(checking);
 }

@@ -186,10 +186,19 @@ static const cyaml_schema_field_t users_fields[] = {
     LIST(struct config_users, keeper_groups, text_entry),
     CYAML_FIELD_END,
 };
+static const cyaml_schema_field_t domain_fields[] = {
+    TEXT(struct config_domain, name),
+    TEXT(struct config_domain, realm),
+    TEXT(struct config_domain, sid),
+    CYAML_FIELD_END,
+};
+static const cyaml_schema_value_t domain_entry = {
+    CYAML_VALUE_MAPPING(CYAML_FLAG_DEFAULT, struct config_domain, domain_fields)};
 static const cyaml_schema_field_t kerberos_fields[] = {
     TEXT(struct config_kerberos, keytab),
     TEXT(struct config_kerberos, config),
     WORD(struct config_kerberos, rc4, rc4s),
+    LIST(struct config_kerberos, domains, domain_entry),
     CYAML_FIELD_END,
 };
 static const cyaml_schema_field_t limits_fields[] = {

@@ -12,14 +12,18 @@
 #include "proxy/table.h"
 
 /* Names of at most DIRECTORY_WHO_MAX bytes with the NUL; a longer identity is not entered. */
-enum { DIRECTORY_MAX = 65536, DIRECTORY_WHO_MAX = 1100 };
+enum { DIRECTORY_MAX = 65536, DIRECTORY_WHO_MAX = 1100, DIRECTORY_ACCOUNT_MAX = 800 };
 
-/* `who` is the identity as one text, for comparison: directory_who(). */
+/* `who` is the identity's name as one text, for comparison. `account` is what tells the same
+ * account by whatever name, empty when nothing does: two entries that both have one are of one
+ * identity when that is the same, others when `who` is. */
 struct directory_entry {
     uint64_t client_id;
     uint64_t upstream_id;
     uint32_t upstream; /* index of the configuration */
+    bool any_case;     /* `who` is compared without regard to case */
     char who[DIRECTORY_WHO_MAX];
+    char account[DIRECTORY_ACCOUNT_MAX];
 };
 
 enum directory_answer {
@@ -42,7 +46,8 @@ enum directory_answer directory_find(struct directory *directory,
 /*
  * Messages between a worker and the recorder (types in recorder.h). An ADD or FIND packs an entry
  * after a query number (0 in an ADD): le64 query, le64 client id, le64 upstream id, le32 upstream,
- * le16 size, who. A FOUND answers: le64 query, u8 answer, le64 upstream id.
+ * u8 any case, le16 size, who, le16 size, account. A FOUND answers: le64 query, u8 answer, le64
+ * upstream id.
  */
 void directory_entry_write(struct writer *writer, uint64_t query,
                            const struct directory_entry *entry);

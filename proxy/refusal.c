@@ -59,6 +59,9 @@ static struct entry of_kerberos(enum refusal refusal)
         ENTRY(REFUSAL_REPLAY, EVENT_KERBEROS_REFUSED, STATUS_LOGON_FAILURE);
         ENTRY(REFUSAL_ENCRYPTION_TYPE, EVENT_RC4_REFUSED, STATUS_LOGON_FAILURE);
         ENTRY(REFUSAL_PAC_MISSING, EVENT_KERBEROS_REFUSED, STATUS_ACCESS_DENIED);
+        /* What a domain controller answers in its place (MS-APDS 3.2.5.2, MS-KILE 3.3.5.7). */
+        ENTRY(REFUSAL_DOMAIN_CLAIMED, EVENT_KERBEROS_REFUSED, STATUS_DOMAIN_TRUST_INCONSISTENT);
+        ENTRY(REFUSAL_TOO_MANY_GROUPS, EVENT_KERBEROS_REFUSED, STATUS_TOO_MANY_CONTEXT_IDS);
         ENTRY(REFUSAL_KERBEROS, EVENT_KERBEROS_REFUSED, STATUS_LOGON_FAILURE);
     default: return (struct entry){EVENT_LOGIN_REFUSED, STATUS_ACCESS_DENIED};
     }
@@ -109,6 +112,8 @@ struct refused refused_client(const struct keeper_refused *reply)
         entry = of_ntlm(reply->refusal);
     if (entry.kind == EVENT_KIND_COUNT)
         entry = of_kerberos(reply->refusal);
+    if (reply->identity.mechanism == MECHANISM_NTLM && entry.kind == EVENT_KERBEROS_REFUSED)
+        entry.kind = EVENT_LOGIN_REFUSED;
     if (reply->refusal == REFUSAL_DOMAIN && is_about_account(reply->status))
         entry.status = reply->status;
     return (struct refused){entry.kind, entry.status, refusal_name(reply->refusal)};

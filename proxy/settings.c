@@ -98,8 +98,24 @@ static bool rules_need_pac(const struct config *config)
     return false;
 }
 
+/* One list for all listeners; NULL when there is no memory. */
+static struct domain_binding *bind_domains(const struct config_kerberos *kerberos)
+{
+    struct domain_binding *domains = calloc(kerberos->domains_count + 1, sizeof *domains);
+
+    for (unsigned i = 0; domains != NULL && i < kerberos->domains_count; i++) {
+        const struct config_domain *domain = &kerberos->domains[i];
+        domains[i] = (struct domain_binding){.name = domain->name, .realm = domain->realm};
+        if (domain->sid != NULL && !sid_parse(domain->sid, &domains[i].sid)) {
+            free(domains);
+            return NULL;
+        }
+    }
+    return domains;
+}
+
 static bool fill_listener(const struct config *config, const struct config_listener *listener,
-                          struct keeper_listener *to)
+                          const struct domain_binding *domains, struct keeper_listener *to)
 {
     to->name = listener->name;
     to->accept = (struct accept_policy){
@@ -112,6 +128,8 @@ static bool fill_listener(const struct config *config, const struct config_liste
         .challenge_lifetime_s = CHALLENGE_LIFETIME_S,
         .allow_rc4 = config->kerberos.rc4 == CONFIG_RC4_ALLOW,
         .pac_required = rules_need_pac(config),
+        .domains = domains,
+        .domains_count = config->kerberos.domains_count,
     };
     settings_mechanisms(listener, &to->accept);
     return fill_names(config, listener, &to->accept);
@@ -145,13 +163,14 @@ static bool fill(const struct config *config, struct keeper_settings *settings)
 
     settings->listeners = listeners;
     settings->upstreams = upstreams;
-    if (listeners == NULL || upstreams == NULL) {
+    settings->domains = bind_domains(&config->kerberos);
+    if (listeners == NULL || upstreams == NULL || settings->domains == NULL) {
         return false;
     }
     settings->listeners_count = config->listeners_count;
     settings->upstreams_count = config->upstreams_count;
     for (unsigned i = 0; i < config->listeners_count; i++) {
-        if (!fill_listener(config, &config->listeners[i], &listeners[i])) {
+        if (!fill_listener(config, &config->listeners[i], settings->domains, &listeners[i])) {
             return false;
         }
     }
@@ -223,5 +242,6 @@ void settings_free(struct keeper_settings *settings)
     }
     free((void *)settings->listeners);
     free((void *)settings->upstreams);
+    free((void *)settings->domains);
     free(settings);
 }

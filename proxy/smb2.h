@@ -99,6 +99,8 @@ enum {
 #define STATUS_REQUEST_NOT_ACCEPTED                  0xc00000d0u
 #define STATUS_INTERNAL_ERROR                        0xc00000e5u
 #define STATUS_TIME_DIFFERENCE_AT_DC                 0xc0000133u
+#define STATUS_TOO_MANY_CONTEXT_IDS                  0xc000015au
+#define STATUS_DOMAIN_TRUST_INCONSISTENT             0xc000019bu
 #define STATUS_LOGON_TYPE_NOT_GRANTED                0xc000015bu
 #define STATUS_ACCOUNT_EXPIRED                       0xc0000193u
 #define STATUS_PASSWORD_MUST_CHANGE                  0xc0000224u

@@ -8,6 +8,16 @@
 #include "proxy/recorder.h"
 #include "proxy/worker_state.h"
 
+/* What identity_same() goes by: of one realm, the SID of a user. */
+static bool describe_account(const struct identity *identity, char *to, size_t size)
+{
+    char text[SID_TEXT_MAX];
+    if (!sid_text(&identity->sid, text, sizeof text))
+        return true;
+    int length = snprintf(to, size, "%s@%s", text, identity_realm(identity->principal));
+    return length > 0 && (size_t)length < size;
+}
+
 /* False when the names are too long to be compared. */
 static bool describe(const struct session *session, uint64_t client_id,
                      struct directory_entry *entry)
@@ -21,13 +31,15 @@ static bool describe(const struct session *session, uint64_t client_id,
                         mechanism_name(identity->mechanism), authority_name(identity->authority),
                         identity->principal[0] ? "" : identity->domain,
                         identity->principal[0] ? identity->principal : identity->user);
-    return size > 0 && (size_t)size < sizeof entry->who;
+    entry->any_case = identity->mechanism != MECHANISM_KERBEROS;
+    return size > 0 && (size_t)size < sizeof entry->who &&
+           describe_account(identity, entry->account, sizeof entry->account);
 }
 
 static bool send_entry(struct worker *worker, uint16_t type, uint64_t query,
                        const struct directory_entry *entry)
 {
-    uint8_t body[DIRECTORY_WHO_MAX + 64];
+    uint8_t body[DIRECTORY_WHO_MAX + DIRECTORY_ACCOUNT_MAX + 64];
     struct writer writer = writer_over(body, sizeof body);
     directory_entry_write(&writer, query, entry);
     return writer_done(&writer) && worker->recorder &&

@@ -35,16 +35,46 @@
     "c4006d0074006c00690063006800000000000000000000000000000000000000010000000000000000000000"     \
     "0100000000000000000000000400000001040000000000051500000057040000ae080000050d000000000000"
 
+/* Headers of MS-RPCE 2.2.6 for an object of that size. */
+static inline void pac_write_head(struct writer *writer, size_t length)
+{
+    write_bytes(writer, "\x01\x10\x08\x00\xcc\xcc\xcc\xcc", 8);
+    write_le32(writer, (uint32_t)((length + 7) & ~(size_t)7));
+    write_zeros(writer, 4);
+}
+
 /* The whole buffer: common header, header of the object, object, padded to eight bytes. */
 static inline size_t pac_build(const char *hex, uint8_t *to, size_t size)
 {
     uint8_t object[2048];
     size_t length = from_hex(hex, object, sizeof object);
     struct writer writer = writer_over(to, size);
-    write_bytes(&writer, "\x01\x10\x08\x00\xcc\xcc\xcc\xcc", 8);
-    write_le32(&writer, (uint32_t)((length + 7) & ~(size_t)7));
-    write_zeros(&writer, 4);
+    pac_write_head(&writer, length);
     write_bytes(&writer, object, length);
+    write_align(&writer, 8);
+    assert_true(writer_done(&writer));
+    return writer_size(&writer);
+}
+
+/* The same with `more` groups of the domain, numbers 5000 and on, before those of PAC_OF_ALICE. */
+static inline size_t pac_build_crowded(const char *hex, uint32_t more, uint8_t *to, size_t size)
+{
+    enum { COUNT_AT = 4 + 48 + 48 + 4 + 8, GROUPS = 4 };
+    static const uint8_t first[] = {GROUPS, 0, 0, 0, 1, 2, 0, 0, 7, 0, 0, 0};
+    uint8_t object[2048];
+    size_t length = from_hex(hex, object, sizeof object), at = 0;
+    struct writer writer = writer_over(to, size);
+    while (memcmp(&object[at], first, sizeof first) != 0)
+        assert_true(++at + sizeof first < length);
+    put_le32(&object[COUNT_AT], GROUPS + more);
+    put_le32(&object[at], GROUPS + more);
+    pac_write_head(&writer, length + 8 * (size_t)more);
+    write_bytes(&writer, object, at + 4);
+    for (uint32_t i = 0; i < more; i++) {
+        write_le32(&writer, 5000 + i);
+        write_le32(&writer, 7);
+    }
+    write_bytes(&writer, &object[at + 4], length - at - 4);
     write_align(&writer, 8);
     assert_true(writer_done(&writer));
     return writer_size(&writer);

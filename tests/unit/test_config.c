@@ -228,6 +228,10 @@ static void test_every_option_of_kerberos(void **state)
     assert_string_equal(config->kerberos.keytab, "/k");
     assert_string_equal(config->kerberos.config, "/krb5.conf");
     assert_int_equal(config->kerberos.rc4, CONFIG_RC4_ALLOW);
+    assert_int_equal(config->kerberos.domains_count, 1);
+    assert_string_equal(config->kerberos.domains[0].name, "CORP");
+    assert_string_equal(config->kerberos.domains[0].realm, "CORP.EXAMPLE.COM");
+    assert_string_equal(config->kerberos.domains[0].sid, "S-1-5-21-1-2-3");
     assert_true(config->winbind);
     assert_int_equal(config->users.keeper_groups_count, 2);
     assert_string_equal(config->users.keeper_groups[0], "wbpriv");

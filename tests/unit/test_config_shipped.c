@@ -116,7 +116,7 @@ static void test_shipped_file_shows_every_option(void **state)
     text = shipped(false);
     /* server_name, three names of the host, and what is only there for Kerberos, winbind and
      * rules */
-    assert_int_equal(missing_in(text), 36);
+    assert_int_equal(missing_in(text), 40);
     free(text);
     assert_int_equal(missing_in(everything), 0);
 }

@@ -62,7 +62,8 @@ struct kind {
         .mechanism = MECHANISM_NTLM, .user = "alice", .domain = "EXAMPLE", .workstation = "PC7",   \
         .target_name = "cifs/files.example.com", .spnego = true, .mic_present = true,              \
         .authority = AUTHORITY_DOMAIN, .target_absence = TARGET_UNTRUSTED,                         \
-        .principal = "alice@EXAMPLE.COM", .mutual = true, .expires = 1800000000, .groups = {       \
+        .principal = "alice@EXAMPLE.COM", .mutual = true, .sid = {12, {1, 1, [7] = 5, 21}},        \
+        .expires = 1800000000, .groups = {                                                         \
             [0] = 5,                                                                               \
             [31] = 128                                                                             \
         }                                                                                          \
@@ -250,11 +251,12 @@ static void test_values_out_of_range(void **state)
     expect_refused(8, 14, MECHANISM_KERBEROS + 1);
     expect_refused(8, 15, AUTHORITY_KERBEROS + 1);
     expect_refused(8, 16, TARGET_UNTRUSTED + 1);
-    expect_refused(8, 17, 2);        /* spnego */
-    expect_refused(8, 18, 2);        /* mic_present */
-    expect_refused(8, 19, 2);        /* mutual */
-    expect_refused(8, 20 + 7, 0x80); /* expires before 1970 */
-    expect_refused(8, 60 + 4, 0);    /* a NUL inside the user's name */
+    expect_refused(8, 17, 2);          /* spnego */
+    expect_refused(8, 18, 2);          /* mic_present */
+    expect_refused(8, 19, 2);          /* mutual */
+    expect_refused(8, 20 + 7, 0x80);   /* expires before 1970 */
+    expect_refused(8, 60, 11);         /* a SID that is cut */
+    expect_refused(8, 61 + 12 + 4, 0); /* a NUL inside the user's name */
     expect_refused(7, written(&kinds[7], &kinds[7].message) - 1, 0x80);
 }
 
@@ -278,10 +280,10 @@ static void test_longest_names(void **state)
     assert_false(writer_done(&longer));
 
     /* By hand: attempt, reason, refusal, status, mechanism, authority, absence, three flags,
-     * expires, groups, then the user. */
+     * expires, groups, no SID, then the user. */
     struct writer forged = writer_over(buffer, sizeof buffer);
     write_le64(&forged, 1);
-    write_zeros(&forged, 52);
+    write_zeros(&forged, 53);
     write_le32(&forged, IDENTITY_NAME_MAX);
     for (int i = 0; i < IDENTITY_NAME_MAX; i++)
         write_u8(&forged, 'u');

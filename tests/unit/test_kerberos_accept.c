@@ -351,6 +351,7 @@ static void with_a_pac(void **state)
     assert_string_equal(identity.user, "alice");
     assert_string_equal(identity.domain, "CORP");
     assert_string_equal(identity.principal, ALICE_PRINC);
+    assert_int_equal(identity.sid.size, 28);
     wish.pac_forged = true;
     expect_refusal(verdict_by(&policy, &wish, &peer, &identity), REFUSAL_KERBEROS);
     wish.pac_forged = false;
@@ -363,6 +364,54 @@ static void with_a_pac(void **state)
     expect_refusal(verdict_by(&policy, &wish, &peer, &identity), REFUSAL_NONE);
     wish.pac_forged = true;
     expect_refusal(verdict_by(&policy, &wish, &peer, &identity), REFUSAL_KERBEROS);
+}
+
+/* A KDC that our own trusts may vouch for its own users, and for nobody of our domain. */
+static void claims_of_another_realm(void **state)
+{
+    (void)state;
+    struct accept_policy policy = kerberos_policy();
+    static const struct bare_peer peer = {.mutual = true};
+    static struct identity identity;
+    uint8_t bytes[2048];
+    struct domain_binding corp = {.name = "CORP", .realm = "OTHER.COM"};
+    struct ticket_wish wish = {.client = "mallory@OTHER.COM", .pac_logon = {.data = (char *)bytes}};
+    wish.pac_logon.length = (unsigned)pac_build(PAC_OF_ALICE, bytes, sizeof bytes);
+    expect_refusal(verdict_by(&policy, &wish, &peer, &identity), REFUSAL_DOMAIN_CLAIMED);
+    assert_int_equal(identity.authority, AUTHORITY_NONE);
+    /* … the same ticket where CORP is known to be that realm's */
+    policy.domains = &corp;
+    policy.domains_count = 1;
+    expect_refusal(verdict_by(&policy, &wish, &peer, &identity), REFUSAL_NONE);
+    assert_string_equal(identity.domain, "CORP");
+    /* … by its SID alone, of a ticket that tells no name */
+    corp.realm = REALM;
+    wish.pac_logon.length = (unsigned)pac_build(PAC_OF_BOB, bytes, sizeof bytes);
+    expect_refusal(verdict_by(&policy, &wish, &peer, &identity), REFUSAL_NONE);
+    assert_true(sid_parse("S-1-5-21-1111-2222-3333", &corp.sid));
+    expect_refusal(verdict_by(&policy, &wish, &peer, &identity), REFUSAL_DOMAIN_CLAIMED);
+    wish.client = ALICE_PRINC;
+    expect_refusal(verdict_by(&policy, &wish, &peer, &identity), REFUSAL_NONE);
+    /* a realm that calls itself like our domain */
+    wish = (struct ticket_wish){.client = "mallory@CORP"};
+    expect_refusal(verdict_by(&policy, &wish, &peer, &identity), REFUSAL_DOMAIN_CLAIMED);
+}
+
+static void too_many_groups(void **state)
+{
+    (void)state;
+    enum { ROOM = 16 * 1024 };
+    const struct accept_policy policy = kerberos_policy();
+    static const struct bare_peer peer = {.mutual = true};
+    static struct identity identity;
+    uint8_t *bytes = malloc(ROOM);
+    struct ticket_wish wish = {.pac_logon = {.data = (char *)bytes}};
+    assert_non_null(bytes);
+    wish.pac_logon.length = (unsigned)pac_build_crowded(PAC_OF_ALICE, 1015, bytes, ROOM);
+    expect_refusal(verdict_by(&policy, &wish, &peer, &identity), REFUSAL_NONE);
+    wish.pac_logon.length = (unsigned)pac_build_crowded(PAC_OF_ALICE, 1025, bytes, ROOM);
+    expect_refusal(verdict_by(&policy, &wish, &peer, &identity), REFUSAL_TOO_MANY_GROUPS);
+    free(bytes);
 }
 
 /* Where it is required, no ticket without one gets in, nor one whose PAC tells no groups. */
@@ -489,6 +538,8 @@ int main(void)
         cmocka_unit_test_setup(anonymous, kerberos_fresh),
         cmocka_unit_test_setup(odd_clients, kerberos_fresh),
         cmocka_unit_test_setup(with_a_pac, kerberos_fresh),
+        cmocka_unit_test_setup(claims_of_another_realm, kerberos_fresh),
+        cmocka_unit_test_setup(too_many_groups, kerberos_fresh),
         cmocka_unit_test_setup(without_a_pac, kerberos_fresh),
         cmocka_unit_test_setup(groups_of_the_pac, kerberos_fresh),
         cmocka_unit_test_setup(other_mechanisms, kerberos_fresh),

@@ -11,7 +11,7 @@ static bool reads(struct span bytes, struct pac *pac)
     assert_non_null(copy);
     if (bytes.size)
         memcpy(&copy[1], bytes.at, bytes.size);
-    bool good = pac_read((struct span){&copy[1], bytes.size}, pac);
+    bool good = pac_read((struct span){&copy[1], bytes.size}, pac) == PAC_READ;
     free(copy);
     if (!good) {
         assert_int_equal(pac->sids.count, 0);
@@ -26,6 +26,13 @@ static bool has(const struct pac *pac, const char *text)
     struct sid sid;
     assert_true(sid_parse(text, &sid));
     return sids_contain(&pac->sids, &sid);
+}
+
+static void is_sid(const struct sid *sid, const char *expected)
+{
+    char text[SID_TEXT_MAX];
+    assert_true(sid_text(sid, text, sizeof text));
+    assert_string_equal(text, expected);
 }
 
 static void a_user(void **state)
@@ -49,6 +56,8 @@ static void a_user(void **state)
     assert_false(has(&pac, "S-1-5-21-1111-2222-3333-1202"));
     assert_false(has(&pac, "S-1-5-21-9-8-7-1301"));
     assert_int_equal(pac.sids.count, 7); /* 513 is there twice */
+    is_sid(&pac.user, "S-1-5-21-1111-2222-3333-1103");
+    is_sid(&pac.domain_sid, "S-1-5-21-1111-2222-3333");
     pac_free(&pac);
     assert_int_equal(pac.sids.count, 0);
 }
@@ -62,6 +71,44 @@ static void nobody_special(void **state)
     assert_string_equal(pac.domain, "");
     assert_int_equal(pac.sids.count, 2);
     pac_free(&pac);
+}
+
+/* A user of another domain than the groups is the first of the extra ones. */
+static void user_of_another_domain(void **state)
+{
+    (void)state;
+    uint8_t bytes[2048];
+    struct pac pac;
+    size_t size = pac_build(PAC_OF_ALICE, bytes, sizeof bytes);
+    put_le32(&bytes[20 + 48 + 48 + 4], 0); /* UserId */
+    assert_true(reads((struct span){bytes, size}, &pac));
+    is_sid(&pac.user, "S-1-5-21-9-8-7-1300");
+    is_sid(&pac.domain_sid, "S-1-5-21-1111-2222-3333");
+    pac_free(&pac);
+}
+
+/* Members of a thousand groups get in, those of more are told why they do not. */
+static void many_groups(void **state)
+{
+    (void)state;
+    enum { ROOM = 32 * 1024 };
+    uint8_t *bytes = malloc(ROOM);
+    assert_non_null(bytes);
+    for (unsigned more = 1000; more <= 1020; more += 10) {
+        struct pac pac;
+        size_t size = pac_build_crowded(PAC_OF_ALICE, more, bytes, ROOM);
+        /* of alice's own eleven three do not count, and she and her primary group do */
+        bool fits = more + 7 <= SIDS_MAX;
+        assert_int_equal(pac_read((struct span){bytes, size}, &pac),
+                         fits ? PAC_READ : PAC_TOO_MANY);
+        assert_int_equal(pac.sids.count, fits ? more + 7 : 0);
+        pac_free(&pac);
+    }
+    /* what only says so is broken as well */
+    struct pac pac;
+    size_t size = pac_build_crowded(PAC_OF_ALICE, 1000, bytes, ROOM);
+    assert_int_equal(pac_read((struct span){bytes, size / 2}, &pac), PAC_BROKEN);
+    free(bytes);
 }
 
 /* Cut anywhere but in the padding it is nothing. */
@@ -133,8 +180,13 @@ static void refused(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(a_user),          cmocka_unit_test(nobody_special), cmocka_unit_test(cut),
-        cmocka_unit_test(hostile_numbers), cmocka_unit_test(refused),
+        cmocka_unit_test(a_user),
+        cmocka_unit_test(nobody_special),
+        cmocka_unit_test(user_of_another_domain),
+        cmocka_unit_test(many_groups),
+        cmocka_unit_test(cut),
+        cmocka_unit_test(hostile_numbers),
+        cmocka_unit_test(refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
