@@ -189,6 +189,22 @@ class Realm(Daemon):
             os.rename(new, path)
         return path
 
+    # other realms
+
+    def trust(self, other):
+        """Users of the other realm get tickets here; the other realm's clients find this KDC."""
+        name = f"krbtgt/{self.name}@{other.name}"
+        for realm in (self, other):
+            realm.admin("addprinc", "-e", "aes256-cts", "-pw", "Trust.Pw9", name)
+        with open(other.krb5_conf, "a", encoding="ascii") as file:
+            file.write(f"[realms]\n    {self.name} = {{\n        kdc = {self.address}:{self.port}\n    }}\n"
+                       f"[domain_realm]\n    .{self.domain} = {self.name}\n"
+                       f"[capaths]\n    {other.name} = {{\n        {self.name} = .\n    }}\n")
+
+    def set_logon_info(self, user, logon_info):
+        """What the PAC of a user's tickets says (bytes of MS-PAC 2.5). For realms with delegation."""
+        self.admin("setstr", user, "logon_info", logon_info.hex())
+
     # users
 
     def kinit(self, user, password=None, ccache=None, forwardable=True, lifetime=None,
