@@ -244,11 +244,12 @@ class Domain:
 
     # users
 
-    def kinit(self, user, forwardable=True, lifetime=None, host=None, options=()):
+    def kinit(self, user, forwardable=True, lifetime=None, host=None, options=(), password=None):
         """Logs a user in on the client's host; the credential cache's path is for any host. `options`
         are further ones of kinit."""
         path = self.path(f"cc-{user}-{os.urandom(4).hex()}")
         options = [*options, "-f" if forwardable else "-F", *(["-l", f"{lifetime}s"] if lifetime else [])]
         (host or self.client).must(["kinit", *options, "-c", path, f"{user}@{REALM}"],
-                                   input=USERS[user] + "\n")
+                                   input=(password or USERS[user]) + "
+")
         return Ccache(path, self.client.run)
