@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include <event2/event.h>
+#include <openssl/crypto.h>
 
 #include "crypto/challenges.h"
 #include "crypto/channel.h"
@@ -37,13 +38,10 @@ const char *login_kind_name(enum login_kind kind)
     return "unknown";
 }
 
-/* Threads go on with the credentials they have; whatever begins from here on uses the new ones,
- * which no file server has refused yet. */
+/* Threads go on with the credentials they have; whatever begins from here on uses the new ones. */
 static void use(struct keeper *keeper)
 {
     generations_use(keeper);
-    keeper->reloads++;
-    back_offs_clear(&keeper->back_offs);
     upstream_tickets_forget(keeper->tickets);
 }
 
@@ -186,7 +184,8 @@ MUST_USE static bool begin_kerberos(struct keeper *keeper)
     keeper->replays = memory ? replays_init(memory) : NULL;
     keeper->tickets = upstream_tickets_new();
     keeper->challenges = challenges_new();
-    return keeper->replays && keeper->tickets && keeper->challenges;
+    return keeper->replays && keeper->tickets && keeper->challenges &&
+           siphash_key_make(&keeper->credential_key);
 }
 
 /* Takes over `control_fd` also when it fails. */
@@ -223,6 +222,7 @@ static void finish(struct process *process)
     pool_free(keeper->remote);
     handles_free(&keeper->handles);
     back_offs_clear(&keeper->back_offs);
+    OPENSSL_cleanse(&keeper->credential_key, sizeof keeper->credential_key);
     upstream_tickets_free(keeper->tickets);
     challenges_free(keeper->challenges);
     free(keeper->replays_memory);

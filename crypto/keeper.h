@@ -30,7 +30,8 @@ struct keeper_listener {
 
 struct keeper_upstream {
     const char *name;
-    const char *target; /* SPN for the upstream leg: "cifs/nas.example.com" */
+    const char *target;  /* SPN for the upstream leg: "cifs/nas.example.com" */
+    const char *address; /* and port, "192.0.2.10:445": two with the same are one file server */
     enum login_kind logins[KEEPER_LOGINS_MAX]; /* tried in order; the next only when this one has no
                                                   credential for the identity, not when that
                                                   credential was refused */
@@ -77,7 +78,7 @@ struct keeper_settings {
  * the control message CONTROL_RELOAD it reads the file again: a broken one leaves the old in
  * use, with a message. What CONTROL_PREPARE brought takes its place at the next CONTROL_RELOAD; a
  * generation of the settings is kept until no worker uses it. A credential that a file server
- * refused rests before it is tried again, or until a reload. Channels to workers arrive over the
+ * refused rests before it is tried again, through reloads too. Channels to workers arrive over the
  * control channel. Returns the exit status.
  */
 int keeper_run(const struct keeper_settings *settings, int control_fd);

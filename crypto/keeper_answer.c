@@ -68,9 +68,10 @@ static void make_renewal(struct attempt *attempt, uint8_t handle[KEEPER_HANDLE_S
 static struct back_off_account account_of(const struct attempt *attempt)
 {
     return (struct back_off_account){
-        .upstream = attempt->index,
+        .address = attempt->authentication.login.upstream->address,
         .login = attempt->authentication.login.kind,
         .name = attempt->authentication.login.account,
+        .credential = attempt->authentication.login.credential,
     };
 }
 
@@ -80,10 +81,10 @@ static struct back_off_account account_of(const struct attempt *attempt)
 MUST_USE static bool must_rest(struct attempt *attempt)
 {
     const struct authentication *authentication = &attempt->authentication;
-    struct back_off_account account = account_of(attempt);
     if (authentication->kind != AUTHENTICATION_UPSTREAM || attempt->trial ||
         !authentication->login.ntlm)
         return false;
+    struct back_off_account account = account_of(attempt);
     switch (back_offs_ask(&attempt->worker->keeper->back_offs, &account, keeper_now())) {
     case BACK_OFF_NONE: break;
     case BACK_OFF_TRIAL: attempt->trial = true; break;
@@ -92,13 +93,13 @@ MUST_USE static bool must_rest(struct attempt *attempt)
     return false;
 }
 
-/* How a login ended says nothing of a credential that was not shown, or is not in use any more. */
+/* How a login ended says nothing of a credential that was not shown. */
 static void remember_outcome(const struct attempt *attempt, bool refused)
 {
     struct keeper *keeper = attempt->worker->keeper;
-    struct back_off_account account = account_of(attempt);
-    if (!attempt->proof_sent || attempt->reload != keeper->reloads)
+    if (!attempt->proof_sent)
         return;
+    struct back_off_account account = account_of(attempt);
     if (!refused)
         back_offs_accepted(&keeper->back_offs, &account);
     else if (!back_offs_refused(&keeper->back_offs, &account, attempt->trial, keeper_now()))

@@ -23,7 +23,6 @@ struct attempt {
     uint64_t link;
     uint32_t index; /* of the listener, or of the upstream */
     uint64_t begun;
-    uint64_t reload; /* the newest one when it began */
     bool trial;      /* a login with a credential that was refused before */
     bool proof_sent; /* a login: its token that proves the account went to the worker */
     struct keeper_worker *worker;

@@ -84,6 +84,7 @@ static void upstream_step(struct authentication *authentication)
         .own_domain = joined ? own.domain : "",
         .own_dns_domain = joined ? own.dns_domain : "",
         .challenges = authentication->challenges,
+        .credential_key = authentication->credential_key,
         .remote = authentication->remote,
     };
     struct span token = {authentication->token, authentication->token_size};

@@ -42,6 +42,7 @@ struct authentication {
     struct upstream_tickets *tickets;
     struct replays *replays;
     struct challenges *challenges;
+    const struct siphash_key *credential_key;
 
     bool remote; /* the step is taken in the remote pool */
     uint8_t *token;

@@ -7,10 +7,11 @@
 
 struct back_off {
     TAILQ_ENTRY(back_off) by_use;
-    uint32_t upstream;
     enum login_kind login;
+    uint64_t credential;
     uint64_t rest; /* after the newest refusal */
     uint64_t until;
+    const char *address; /* behind `name` */
     char name[];
 };
 
@@ -39,7 +40,8 @@ static struct back_off *find(struct back_off_table *table, const struct back_off
     struct back_off *back_off;
     TAILQ_FOREACH(back_off, &table->by_use, by_use)
     {
-        if (back_off->upstream == account->upstream && back_off->login == account->login &&
+        if (back_off->credential == account->credential && back_off->login == account->login &&
+            strcmp(back_off->address, account->address) == 0 &&
             text_same_name(back_off->name, account->name)) {
             TAILQ_REMOVE(&table->by_use, back_off, by_use);
             TAILQ_INSERT_TAIL(&table->by_use, back_off, by_use);
@@ -51,15 +53,17 @@ static struct back_off *find(struct back_off_table *table, const struct back_off
 
 static struct back_off *add(struct back_off_table *table, const struct back_off_account *account)
 {
-    size_t size = strlen(account->name) + 1;
-    struct back_off *back_off = malloc(sizeof *back_off + size);
+    size_t size = strlen(account->name) + 1, address_size = strlen(account->address) + 1;
+    struct back_off *back_off = malloc(sizeof *back_off + size + address_size);
     if (!back_off)
         return NULL;
     if (table->count == BACK_OFFS_MAX)
         drop(table, TAILQ_FIRST(&table->by_use));
-    back_off->upstream = account->upstream;
     back_off->login = account->login;
+    back_off->credential = account->credential;
     memcpy(back_off->name, account->name, size);
+    memcpy(&back_off->name[size], account->address, address_size);
+    back_off->address = &back_off->name[size];
     TAILQ_INSERT_TAIL(&table->by_use, back_off, by_use);
     table->count++;
     return back_off;

@@ -3,8 +3,9 @@
  *
  * Trying such a credential again only counts against the account there, until it is locked. So the
  * account rests: 30 seconds at first, twice as long after each further refusal, 15 minutes at most.
- * Then one login may try, while others go on resting until it is known how that one ended. Times
- * are milliseconds of the monotonic clock.
+ * Then one login may try, while others go on resting until it is known how that one ended. A reload
+ * ends no rest: another credential for the account is another matter, and so is another file
+ * server. Times are milliseconds of the monotonic clock.
  */
 #ifndef COUNTERSIGN_CRYPTO_KEEPER_BACK_OFF_H
 #define COUNTERSIGN_CRYPTO_KEEPER_BACK_OFF_H
@@ -17,9 +18,10 @@ enum { BACK_OFF_FIRST_MS = 30 * 1000, BACK_OFF_MOST_MS = 15 * 60 * 1000, BACK_OF
 
 /* What a login would use, and where. */
 struct back_off_account {
-    uint32_t upstream;
+    const char *address; /* of the file server, whatever the configuration calls it */
     enum login_kind login;
-    const char *name; /* DOMAIN\user, or user; compared without regard to case */
+    const char *name;    /* DOMAIN\user, or user; compared without regard to case */
+    uint64_t credential; /* a keyed hash, which tells one from another and no more */
 };
 
 struct back_off;

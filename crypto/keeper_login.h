@@ -32,10 +32,13 @@ struct login {
     bool fell_back;
     char account[ACCOUNT_NAME_MAX]; /* DOMAIN\user, user, or user@REALM */
     char client[ACCOUNT_NAME_MAX];  /* whom a ticket was asked for; empty when none was */
+    uint64_t credential;            /* a keyed hash of the NT hash; 0 with Kerberos */
     int64_t expires;                /* when what was shown runs out, Unix seconds; 0: never */
     struct initiator *ntlm;
     struct kerberos_initiator *kerberos;
 };
+
+struct siphash_key;
 
 /* What a login may use, lent for one step. */
 struct login_means {
@@ -44,7 +47,8 @@ struct login_means {
     /* The domain that this host has joined, by both its names; empty when that is not known. */
     const char *own_domain, *own_dns_domain;
     struct challenges *challenges; /* that we gave to clients */
-    bool remote;                   /* the thread may wait for a KDC */
+    const struct siphash_key *credential_key;
+    bool remote; /* the thread may wait for a KDC */
 };
 
 enum login_step {

@@ -8,6 +8,7 @@
 
 #include "crypto/evidence.h"
 #include "crypto/kerberos.h"
+#include "crypto/siphash.h"
 #include "crypto/text.h"
 
 /* The first that is more than a missing credential is what the administrator meant to happen. */
@@ -42,6 +43,7 @@ static enum login_use use_ntlm(struct login *login, const struct login_means *me
                                     login->upstream->target);
     if (!login->ntlm)
         return internal(login);
+    login->credential = siphash(means->credential_key, account->nt_hash, sizeof account->nt_hash);
     initiator_refuse_own(login->ntlm, means->challenges);
     return LOGIN_USED;
 }

@@ -121,6 +121,7 @@ MUST_USE static bool begin_step(struct attempt *attempt, struct span token)
     attempt->authentication.tickets = keeper->tickets;
     attempt->authentication.replays = keeper->replays;
     attempt->authentication.challenges = keeper->challenges;
+    attempt->authentication.credential_key = &keeper->credential_key;
     submit(attempt);
     return true;
 }
@@ -141,7 +142,6 @@ static struct attempt *open_attempt(struct keeper_worker *worker, uint64_t numbe
     attempt->link = link;
     attempt->index = index;
     attempt->begun = keeper_now();
-    attempt->reload = worker->keeper->reloads;
     attempt->worker = worker;
     attempt->generation = generation;
     generation->attempts++;

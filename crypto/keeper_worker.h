@@ -11,6 +11,7 @@
 #include "crypto/keeper_attempt.h"
 #include "crypto/keeper_back_off.h"
 #include "crypto/keeper_generation.h"
+#include "crypto/siphash.h"
 
 /* What all workers share; it belongs to the event loop's thread. */
 struct keeper {
@@ -27,9 +28,9 @@ struct keeper {
     struct challenges *challenges; /* that clients were given */
     void *replays_memory;          /* our own, when the settings have none */
     struct domain *domain;         /* NULL: winbind is not used */
-    uint64_t reloads;              /* how often the credentials were read again */
     struct handle_table handles;
     struct back_off_table back_offs;
+    struct siphash_key credential_key; /* of what the back-offs tell credentials apart by */
     LIST_HEAD(, keeper_worker) workers;
 };
 

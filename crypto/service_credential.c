@@ -8,11 +8,11 @@
 #include <time.h>
 
 #include <openssl/crypto.h>
-#include <openssl/sha.h>
 
 #include "crypto/clock.h"
 #include "crypto/keeper_back_off.h"
 #include "crypto/kerberos.h"
+#include "crypto/siphash.h"
 #include "crypto/ticket_cache.h"
 
 /* Which file a keytab was. */
@@ -26,12 +26,12 @@ struct credential {
     TAILQ_ENTRY(credential) by_use;
     char *principal;
     enum account_key key;
-    uint8_t secret[SHA256_DIGEST_LENGTH]; /* of what it proves itself with: says if it is another */
-    unsigned users;                       /* threads that are at it */
-    bool fetching;                        /* one of them asks the KDC */
-    bool forgotten;                       /* what is being fetched is not to be kept */
-    unsigned rounds;                      /* how often somebody has asked */
-    enum refusal refusal;                 /* of the last round; REFUSAL_NONE when it went well */
+    uint64_t secret;      /* a keyed hash of what it proves itself with: says if it is another */
+    unsigned users;       /* threads that are at it */
+    bool fetching;        /* one of them asks the KDC */
+    bool forgotten;       /* what is being fetched is not to be kept */
+    unsigned rounds;      /* how often somebody has asked */
+    enum refusal refusal; /* of the last round; REFUSAL_NONE when it went well */
     krb5_creds *tgt;
     uint64_t rest, rests_to; /* milliseconds; 0: the KDC did not refuse the key */
     struct file_mark refused_file;
@@ -39,6 +39,7 @@ struct credential {
 
 struct service_credentials {
     struct kdc_outages *outages;
+    struct siphash_key key;                         /* of the hashes */
     pthread_mutex_t lock;                           /* of everything that follows */
     pthread_cond_t fetched;                         /* a round of some credential is over */
     TAILQ_HEAD(credential_list, credential) by_use; /* longest unused first */
@@ -48,8 +49,10 @@ struct service_credentials {
 struct service_credentials *service_credentials_new(struct kdc_outages *outages)
 {
     struct service_credentials *credentials = calloc(1, sizeof *credentials);
-    if (!credentials)
+    if (!credentials || !siphash_key_make(&credentials->key)) {
+        free(credentials);
         return NULL;
+    }
     credentials->outages = outages;
     pthread_mutex_init(&credentials->lock, NULL);
     pthread_cond_init(&credentials->fetched, NULL);
@@ -81,6 +84,7 @@ void service_credentials_free(struct service_credentials *credentials)
         drop(credentials, TAILQ_FIRST(&credentials->by_use));
     pthread_cond_destroy(&credentials->fetched);
     pthread_mutex_destroy(&credentials->lock);
+    OPENSSL_cleanse(credentials, sizeof *credentials);
     free(credentials);
 }
 
@@ -112,8 +116,7 @@ static void make_room(struct service_credentials *credentials)
 }
 
 static struct credential *add(struct service_credentials *credentials,
-                              const struct service_account *account,
-                              const uint8_t secret[SHA256_DIGEST_LENGTH])
+                              const struct service_account *account, uint64_t secret)
 {
     struct credential *credential = calloc(1, sizeof *credential);
     if (!credential)
@@ -124,7 +127,7 @@ static struct credential *add(struct service_credentials *credentials,
         return NULL;
     }
     credential->key = account->key;
-    memcpy(credential->secret, secret, SHA256_DIGEST_LENGTH);
+    credential->secret = secret;
     make_room(credentials);
     TAILQ_INSERT_TAIL(&credentials->by_use, credential, by_use);
     credentials->count++;
@@ -135,14 +138,11 @@ static struct credential *add(struct service_credentials *credentials,
 static struct credential *find(struct service_credentials *credentials,
                                const struct service_account *account)
 {
-    uint8_t secret[SHA256_DIGEST_LENGTH];
+    uint64_t secret = siphash(&credentials->key, account->secret, strlen(account->secret));
     struct credential *credential;
-    if (!SHA256((const uint8_t *)account->secret, strlen(account->secret), secret))
-        return NULL;
     TAILQ_FOREACH(credential, &credentials->by_use, by_use)
     {
-        if (credential->key == account->key &&
-            CRYPTO_memcmp(credential->secret, secret, sizeof secret) == 0 &&
+        if (credential->key == account->key && credential->secret == secret &&
             strcmp(credential->principal, account->principal) == 0)
             break;
     }
@@ -240,7 +240,7 @@ static void ask(struct service_credentials *credentials, struct credential *cred
         credential->tgt = tgt;
         credential->rest = credential->rests_to = 0;
         tgt = NULL;
-    } else if (is_about_key(code) && !credential->forgotten) {
+    } else if (is_about_key(code)) {
         uint64_t rest = credential->rest ? 2 * credential->rest : BACK_OFF_FIRST_MS;
         credential->rest = rest < BACK_OFF_MOST_MS ? rest : BACK_OFF_MOST_MS;
         credential->rests_to = clock_ms() + credential->rest;
@@ -324,13 +324,10 @@ void service_credentials_forget(struct service_credentials *credentials)
     pthread_mutex_lock(&credentials->lock);
     for (credential = TAILQ_FIRST(&credentials->by_use); credential; credential = next) {
         next = TAILQ_NEXT(credential, by_use);
-        if (credential->users == 0) {
-            drop(credentials, credential);
-            continue;
-        }
         credential->forgotten = true;
-        credential->rest = credential->rests_to = 0;
         drop_tgt(credential);
+        if (credential->users == 0 && credential->rests_to == 0)
+            drop(credentials, credential);
     }
     pthread_mutex_unlock(&credentials->lock);
 }

@@ -50,7 +50,8 @@ MUST_USE enum service_credential service_credential_get(struct service_credentia
 void service_credential_drop(struct service_credentials *credentials,
                              const struct service_account *account);
 
-/* The credentials file was read again: nothing that was fetched or refused before counts. */
+/* The credentials file was read again: nothing that was fetched before counts. What the KDC has
+ * refused goes on resting; another password, or another file, is another credential. */
 void service_credentials_forget(struct service_credentials *credentials);
 
 #endif

@@ -139,13 +139,18 @@ static bool fill_listener(const struct config *config, const struct config_liste
 static bool fill_upstream(const struct config_upstream *upstream, struct keeper_upstream *to)
 {
     char *target = NULL;
+    char *address = NULL;
 
     if (upstream->login_count > KEEPER_LOGINS_MAX ||
         asprintf(&target, "cifs/%s", upstream->server_name) < 0) {
         return false;
     }
-    to->name = upstream->name;
     to->target = target;
+    if (asprintf(&address, "%s:%u", upstream->address, (unsigned)upstream->port) < 0) {
+        return false;
+    }
+    to->address = address;
+    to->name = upstream->name;
     to->service = upstream->service;
     to->keytab = upstream->keytab;
     to->logins_count = upstream->login_count;
@@ -239,6 +244,7 @@ void settings_free(struct keeper_settings *settings)
     }
     for (size_t i = 0; i < settings->upstreams_count; i++) {
         free((void *)settings->upstreams[i].target);
+        free((void *)settings->upstreams[i].address);
     }
     free((void *)settings->listeners);
     free((void *)settings->upstreams);

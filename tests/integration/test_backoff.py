@@ -115,6 +115,27 @@ def test_the_file_server_would_have_locked_the_account(locking):
         rig.proxy.wait_event("upstream_login_refused", reason="back_off")
 
 
+def test_reloads_do_not_lock_the_account(locking):
+    """Neither do ten reloads of the same credential, each with another configuration around it."""
+    mapped = {"alice": ("bob", ELSEWHERE)}
+    with Rig(locking, mapped=mapped, on_upstream={"login": ["mapped"]}) as rig:
+        assert refused_status(rig, password=USERS["alice"]) == smb2.ACCESS_DENIED
+        rig.proxy.wait_event("upstream_login_refused", reason="file_server_refused")
+        for number in range(2 * LOCKED_AFTER):
+            rig.proxy.extra["rules"] = [{"name": f"rule-{number}", "who": ["nobody"], "then": "refuse"}]
+            rig.proxy.write_configuration()
+            rig.proxy.credentials.add(f"user{number}", "Some.Pw1")
+            assert rig.proxy.reload()[0] == 0
+            rig.proxy.mark()
+            assert refused_status(rig, password=USERS["alice"]) == smb2.ACCESS_DENIED
+            rig.proxy.wait_event("upstream_login_refused", reason="back_off")
+        assert locking.wrong_passwords("bob") == 1
+        # Another password for the same account is another matter.
+        rig.proxy.credentials.add("alice", USERS["bob"], "--mapped", "bob")
+        assert rig.proxy.reload()[0] == 0
+        assert logs_in(rig, "alice", USERS["alice"])
+
+
 class Refusing(Front):
     """A file server that refuses every login with `status`, and a proxy before it."""
 

@@ -68,9 +68,21 @@ static const struct accept_policy nas_policy = POLICY("NAS", nas_names);
 
 enum { UPSTREAM_SAME, UPSTREAM_MAPPED, UPSTREAM_MAPPED_SAME, UPSTREAMS };
 static const struct keeper_upstream upstreams[UPSTREAMS] = {
-    {.name = "same", .target = NAS_TARGET, .logins = {LOGIN_SAME}, .logins_count = 1},
-    {.name = "mapped", .target = NAS_TARGET, .logins = {LOGIN_MAPPED}, .logins_count = 1},
-    {.name = "both", .target = NAS_TARGET, .logins = {LOGIN_MAPPED, LOGIN_SAME}, .logins_count = 2},
+    {.name = "same",
+     .target = NAS_TARGET,
+     .address = "192.0.2.1:445",
+     .logins = {LOGIN_SAME},
+     .logins_count = 1},
+    {.name = "mapped",
+     .target = NAS_TARGET,
+     .address = "192.0.2.2:445",
+     .logins = {LOGIN_MAPPED},
+     .logins_count = 1},
+    {.name = "both",
+     .target = NAS_TARGET,
+     .address = "192.0.2.3:445",
+     .logins = {LOGIN_MAPPED, LOGIN_SAME},
+     .logins_count = 2},
 };
 
 static const char credentials_text[] = "user:alice:" ALICE_HASH "\n"

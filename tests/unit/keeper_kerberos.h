@@ -52,6 +52,7 @@ static inline struct keeper_upstream upstream_by(enum login_kind first, enum log
     return (struct keeper_upstream){
         .name = "nas",
         .target = "cifs/nas.mit.test",
+        .address = "192.0.2.1:445",
         .logins = {first, second},
         .logins_count = count,
         .service = OWN_SERVICE,

@@ -238,26 +238,47 @@ static void test_success_ends_the_rest(void **state)
     acceptor_free(server.acceptor);
 }
 
-/* The new credentials are another matter, also for a login that began with the old ones. */
-static void test_reload_ends_the_rest(void **state)
+/* The same credentials, read again, are refused by the same file server: however often. */
+static void test_reload_does_not_end_the_rest(void **state)
+{
+    struct played *worker = add_worker(*state);
+    refuse_alice(*state, worker, 1);
+    for (uint64_t i = 2; i < 12; i++) {
+        if (i % 2)
+            write_credentials(*state, "user:alice:this is no hash\n");
+        else
+            write_credentials(*state, credentials_text);
+        send_control(*state, CONTROL_RELOAD);
+        struct played *after = add_worker(*state);
+        ask_for_login(*state, after, i, "alice", alice_hash, UPSTREAM_SAME);
+        expect_rest(*state, after, i);
+    }
+}
+
+/* Another credential for the same account is another matter, also while a login with the old one is
+ * under way; and when the old one comes back, so does its rest. */
+static void test_new_credential_ends_the_rest(void **state)
 {
     struct played *worker = add_worker(*state);
     refuse_alice(*state, worker, 1);
     ask_for_login(*state, worker, 2, "bob", bob_hash, UPSTREAM_SAME);
     show_proof(*state, worker, 2, "bob", (struct login_as){"same", "bob", false});
-    write_credentials(*state, "user:alice:this is no hash\n");
+    write_credentials(*state, "user:alice:" CAROL_HASH "\nuser:bob:" CAROL_HASH "\n");
     send_control(*state, CONTROL_RELOAD);
-    struct played *broken = add_worker(*state);
-    ask_for_login(*state, broken, 1, "alice", alice_hash, UPSTREAM_SAME);
-    expect_rest(*state, broken, 1);
+    struct played *good = add_worker(*state);
+    ask_for_login(*state, good, 1, "alice", carol_hash, UPSTREAM_SAME);
+    serve(*state, good, 1, "alice", carol_hash, "same", "alice", false);
+    send_credential_refused(worker, 2);
+    ask_for_login(*state, worker, 3, "bob", carol_hash, UPSTREAM_SAME);
+    serve(*state, worker, 3, "bob", carol_hash, "same", "bob", false);
 
     write_credentials(*state, credentials_text);
     send_control(*state, CONTROL_RELOAD);
-    struct played *good = add_worker(*state);
-    expect_alice_served(*state, good, 1);
-    send_credential_refused(worker, 2);
-    ask_for_login(*state, worker, 3, "bob", bob_hash, UPSTREAM_SAME);
-    serve(*state, worker, 3, "bob", bob_hash, "same", "bob", false);
+    struct played *before = add_worker(*state);
+    ask_for_login(*state, before, 4, "alice", alice_hash, UPSTREAM_SAME);
+    expect_rest(*state, before, 4);
+    ask_for_login(*state, before, 5, "bob", bob_hash, UPSTREAM_SAME);
+    expect_rest(*state, before, 5);
 }
 
 /* Many at once on two workers, whose numbers and links are the same. */
@@ -437,7 +458,8 @@ int main(void)
         WITH_KEEPER(test_only_a_refusal_counts),
         WITH_KEEPER(test_login_under_way_when_refused),
         WITH_KEEPER(test_success_ends_the_rest),
-        WITH_KEEPER(test_reload_ends_the_rest),
+        WITH_KEEPER(test_reload_does_not_end_the_rest),
+        WITH_KEEPER(test_new_credential_ends_the_rest),
         WITH_KEEPER(test_many_together),
         WITH_KEEPER(test_broken_reload_keeps_the_old),
         WITH_KEEPER(test_good_reload_is_used),

@@ -10,7 +10,7 @@
 
 #include "crypto/keeper_back_off.h"
 
-static const struct back_off_account alice = {1, LOGIN_SAME, "NAS\\alice"};
+static const struct back_off_account alice = {"nas:445", LOGIN_SAME, "NAS\\alice", 7};
 static struct back_off_table table;
 
 static int set_up(void **state)
@@ -112,12 +112,13 @@ static void test_success_forgets(void **state)
 static void test_accounts_are_told_apart(void **state)
 {
     static const struct back_off_account others[] = {
-        {2, LOGIN_SAME, "NAS\\alice"},    {1, LOGIN_MAPPED, "NAS\\alice"}, {1, LOGIN_SAME, "alice"},
-        {1, LOGIN_SAME, "OTHER\\alice"},  {1, LOGIN_SAME, "NAS\\alic"},    {1, LOGIN_SAME, ""},
-        {1, LOGIN_SAME, "NAS\\alice\\x"},
+        {"nas:1445", LOGIN_SAME, "NAS\\alice", 7},   {"nas:445", LOGIN_MAPPED, "NAS\\alice", 7},
+        {"nas:445", LOGIN_SAME, "alice", 7},         {"nas:445", LOGIN_SAME, "OTHER\\alice", 7},
+        {"nas:445", LOGIN_SAME, "NAS\\alic", 7},     {"nas:445", LOGIN_SAME, "", 7},
+        {"nas:445", LOGIN_SAME, "NAS\\alice\\x", 7}, {"nas:445", LOGIN_SAME, "NAS\\alice", 8},
     };
-    static const struct back_off_account spelled[] = {{1, LOGIN_SAME, "nas\\ALICE"},
-                                                      {1, LOGIN_SAME, "Nas\\Alice"}};
+    static const struct back_off_account spelled[] = {{"nas:445", LOGIN_SAME, "nas\\ALICE", 7},
+                                                      {"nas:445", LOGIN_SAME, "Nas\\Alice", 7}};
     (void)state;
     refuse(&alice, false, 0);
     for (unsigned i = 0; i < sizeof others / sizeof others[0]; i++)
@@ -132,7 +133,7 @@ static void test_accounts_are_told_apart(void **state)
 
 static void test_clear_forgets_everybody(void **state)
 {
-    static const struct back_off_account bob = {1, LOGIN_MAPPED, "bob"};
+    static const struct back_off_account bob = {"nas:445", LOGIN_MAPPED, "bob", 9};
     (void)state;
     refuse(&alice, false, 0);
     refuse(&bob, false, 0);
@@ -146,7 +147,7 @@ static void test_clear_forgets_everybody(void **state)
 static struct back_off_account numbered(char name[16], int number)
 {
     (void)snprintf(name, 16, "user%d", number);
-    return (struct back_off_account){1, LOGIN_SAME, name};
+    return (struct back_off_account){"nas:445", LOGIN_SAME, name, 7};
 }
 
 /* The account that nobody asked for longest makes room, not the one refused first. */

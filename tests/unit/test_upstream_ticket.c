@@ -205,7 +205,8 @@ static void test_mapped(void **state)
     expect_ticket(&password, true, "svc@MIT.TEST");
 }
 
-/* A password that the KDC refused is not tried again, until it may be another one. */
+/* A password that the KDC refused is not tried again, however often the credentials are read;
+ * another one is. */
 static void test_wrong_password_rests(void **state)
 {
     struct ticket_request wrong = mapped(ACCOUNT_PASSWORD, "Wrong.Pw");
@@ -215,7 +216,12 @@ static void test_wrong_password_rests(void **state)
     expect_answer(&wrong, true, TICKET_RESTS, REFUSAL_SERVICE_KEY);
     expect_ticket(&right, true, "svc@MIT.TEST");
     upstream_tickets_forget(tickets);
+    expect_answer(&wrong, true, TICKET_RESTS, REFUSAL_SERVICE_KEY);
+    upstream_tickets_forget(tickets);
+    expect_answer(&wrong, true, TICKET_RESTS, REFUSAL_SERVICE_KEY);
+    wrong.account.secret = "Also.Wrong.Pw";
     expect_refusal(&wrong, REFUSAL_SERVICE_KEY);
+    expect_ticket(&right, true, "svc@MIT.TEST");
 }
 
 static void test_no_keytab(void **state)
