@@ -65,6 +65,9 @@ struct keeper_settings {
      * NULL: the keeper's own, which ends with it. */
     void *replays;
     uint32_t generation; /* of the configuration that they were made from */
+    /* Of older generations that connections may still live with, the next newest first: a keeper
+     * that takes the place of another knows them too. NULL: there are none. */
+    struct keeper_settings *earlier;
     /* Makes the settings of another generation from a configuration's text; NULL with a sentence.
      * NULL here when there will be no other. */
     struct keeper_settings *(*read)(struct span text, char *problem, size_t size);

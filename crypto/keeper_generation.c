@@ -38,16 +38,22 @@ static struct keeper_generation *add(struct keeper *keeper, const struct keeper_
 
 bool generations_begin(struct keeper *keeper, char problem[KEEPER_PROBLEM_MAX])
 {
-    struct keeper_generation *first = add(keeper, keeper->settings);
-    if (!first) {
-        (void)snprintf(problem, KEEPER_PROBLEM_MAX, "out of memory");
-        return false;
+    const struct keeper_settings *newest = keeper->settings;
+    for (const struct keeper_settings *each = newest; each; each = each->earlier) {
+        struct keeper_generation *generation = add(keeper, each);
+        if (!generation) {
+            (void)snprintf(problem, KEEPER_PROBLEM_MAX, "out of memory");
+            return false;
+        }
+        if (each == newest)
+            keeper->newest = generation;
+        keeper->oldest = each->generation;
+        generation->secrets =
+            secrets_read(each, newest->credentials, keeper->domain, problem, KEEPER_PROBLEM_MAX);
+        if (!generation->secrets)
+            return false;
     }
-    keeper->newest = first;
-    keeper->oldest = keeper->settings->generation;
-    first->secrets = secrets_read(keeper->settings, keeper->settings->credentials, keeper->domain,
-                                  problem, KEEPER_PROBLEM_MAX);
-    return first->secrets != NULL;
+    return true;
 }
 
 void generations_free(struct keeper *keeper)

@@ -23,8 +23,8 @@ struct keeper_generation {
 
 enum { KEEPER_PROBLEM_MAX = 1024 };
 
-/* The first one, with secrets read; it is never freed before generations_free(). False with a
- * sentence. */
+/* That of the keeper's settings, which is never freed before generations_free(), and the earlier
+ * ones that they name; with secrets read. False with a sentence. */
 MUST_USE bool generations_begin(struct keeper *keeper, char problem[KEEPER_PROBLEM_MAX]);
 void generations_free(struct keeper *keeper);
 

@@ -156,8 +156,8 @@ static uint32_t index_of(uint32_t number)
     return number & ((1u << KEEPER_INDEX_BITS) - 1);
 }
 
-/* What a keeper that was started in the place of another does not know: an honest worker may still
- * ask for it. */
+/* What a keeper that was started in the place of another need not know: an honest worker may still
+ * ask for it when the supervisor could not tell. */
 static bool is_past(const struct keeper *keeper, uint32_t number)
 {
     return number >> KEEPER_INDEX_BITS < keeper->newest->settings->generation;

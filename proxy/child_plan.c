@@ -171,11 +171,29 @@ bool child_plan_make(const struct config *config, const struct upstream_address 
     return true;
 }
 
+/* Generations before `oldest`. */
+static void drop_earlier(struct keeper_settings *keeper, uint32_t oldest)
+{
+    struct keeper_settings **at = &keeper->earlier;
+    while (*at != NULL) {
+        struct keeper_settings *each = *at;
+        if (each->generation >= oldest) {
+            at = &each->earlier;
+            continue;
+        }
+        *at = each->earlier;
+        each->free(each);
+    }
+}
+
 void child_plan_free(struct child_plan *plan)
 {
     listen_sockets_close(&plan->sockets);
     if (!child_plan_forget_replays(plan)) {
         fprintf(stderr, "countersign: cannot unmap the replay table: %s\n", strerror(errno));
+    }
+    if (plan->keeper != NULL) {
+        drop_earlier(plan->keeper, UINT32_MAX);
     }
     settings_free(plan->keeper);
     plan->keeper = NULL;
@@ -210,11 +228,18 @@ bool child_plan_change(const struct child_plan *plan, struct config *config,
     return false;
 }
 
-void child_plan_switch(struct child_plan *plan, struct child_plan *wanted)
+void child_plan_switch(struct child_plan *plan, struct child_plan *wanted, uint32_t oldest)
 {
-    wanted->keeper->replays = plan->keeper->replays;
-    plan->keeper->replays = NULL;
+    struct keeper_settings *before = plan->keeper;
+
+    wanted->keeper->replays = before->replays;
+    before->replays = NULL;
+    settings_own(before, plan->owned_config);
+    plan->keeper = NULL;
+    plan->owned_config = NULL;
     child_plan_free(plan);
+    wanted->keeper->earlier = before;
+    drop_earlier(wanted->keeper, oldest);
     *plan = *wanted;
 }
 

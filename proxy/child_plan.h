@@ -16,7 +16,8 @@ struct child_plan {
     struct config *owned_config;
     struct upstream_address *owned_upstreams;
     uint32_t generation;            /* how often it was changed since the start */
-    struct keeper_settings *keeper; /* its `replays` is mapped, and outlives each keeper */
+    struct keeper_settings *keeper; /* its `replays` is mapped, and outlives each keeper; with those
+                                       of earlier generations */
     struct listen_sockets sockets;
     unsigned workers;
     bool change_users; /* started as root; otherwise the users below are not set */
@@ -40,12 +41,13 @@ struct child_plan_error {
 };
 
 /* The plan for another configuration, which it takes over with the addresses, also when it fails:
- * false with `error`. child_plan_switch() puts it in the place of `plan`, child_plan_drop() frees
- * it. */
+ * false with `error`. child_plan_switch() puts it in the place of `plan`, and leaves to keepers to
+ * come the generations from `oldest` on, which a worker may still use; child_plan_drop() frees it.
+ */
 MUST_USE bool child_plan_change(const struct child_plan *plan, struct config *config,
                                 struct upstream_address *upstreams, struct child_plan *wanted,
                                 struct child_plan_error *error);
-void child_plan_switch(struct child_plan *plan, struct child_plan *wanted);
+void child_plan_switch(struct child_plan *plan, struct child_plan *wanted, uint32_t oldest);
 void child_plan_drop(struct child_plan *wanted);
 
 /* In a child that is no keeper: unmaps what keepers leave to each other. */

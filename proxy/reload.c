@@ -81,7 +81,7 @@ static void commit(struct reload *reload)
     struct control_reload message = {.oldest = reload->oldest, .apply = reload->apply};
 
     control_reload_write(&writer, &message);
-    child_plan_switch(reload->plan, &reload->wanted);
+    child_plan_switch(reload->plan, &reload->wanted, reload->oldest);
     for (unsigned i = 0; writer_done(&writer) && i < reload->children_count; i++) {
         struct child *child = &reload->children[i];
         if (takes_part(child) &&

@@ -194,6 +194,12 @@ static void free_settings(struct keeper_settings *settings)
     config_free(config);
 }
 
+void settings_own(struct keeper_settings *settings, struct config *config)
+{
+    settings->owner = config;
+    settings->free = free_settings;
+}
+
 /* In the keeper: the configuration that the texts are borrowed from stays with them. */
 static struct keeper_settings *read_settings(struct span text, char *problem, size_t size)
 {
@@ -207,8 +213,7 @@ static struct keeper_settings *read_settings(struct span text, char *problem, si
         snprintf(problem, size, "out of memory");
         config_free(config);
     } else {
-        settings->owner = config;
-        settings->free = free_settings;
+        settings_own(settings, config);
     }
     return settings;
 }

@@ -13,6 +13,8 @@ void settings_mechanisms(const struct config_listener *listener, struct accept_p
 /* Borrows its texts from `config`, which must outlive it. NULL when out of memory. Free it with
  * settings_free(); NULL is allowed there. */
 struct keeper_settings *settings_for_keeper(const struct config *config);
+/* Its `free` will free the configuration too; NULL: that is somebody else's. */
+void settings_own(struct keeper_settings *settings, struct config *config);
 void settings_free(struct keeper_settings *settings);
 
 #endif

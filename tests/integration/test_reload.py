@@ -385,6 +385,37 @@ def test_processes_started_later_use_it(rig):
     assert logs_in(rig.direct)
 
 
+def test_keeper_started_later_knows_older_links(rig):
+    """A keeper that is started again in the middle of three generations serves the links of all."""
+    rig.proxy.may_die = True
+    links = [rig.established()]
+    for number in range(2):
+        rules(rig, {"name": f"rule-{number}", "who": ["nobody"], "then": "refuse"})
+        reloads(rig)
+        links.append(rig.established())
+    before = rig.proxy.children("keeper")
+    for pid in before:
+        os.kill(pid, signal.SIGKILL)
+
+    def answers():
+        try:
+            return rig.proxy.children("keeper") not in ([], before) and logs_in(rig.direct, "bob")
+        except (AssertionError, OSError, EOFError, Failed, Disconnected):
+            return False
+    wait_until(answers, "the keeper to be back", 20, 0.2)
+    for client, session in links:
+        works(session)
+        fresh = client.login("bob")
+        fresh.tree_connect()
+        works(fresh, "of-bob")
+    assert not rig.proxy.seen("login_refused", reason="internal")
+    # It knows no more of them than it must: once they are gone, a reload forgets them.
+    for client, _ in links:
+        client.__exit__()
+    reloads(rig)
+    assert logs_in(rig.direct)
+
+
 def test_while_fifty_work(rig):
     """Nobody notices ten reloads, some of which are refused."""
     failures, done, stop = [], [], threading.Event()
