@@ -206,9 +206,9 @@ static enum step take_ticket(struct acceptor *acceptor, struct span token, struc
     const struct span list = {acceptor->mech_list, acceptor->mech_list_size};
     enum refusal refusal =
         kerberos_accept_token(kerberos, acceptor->policy, token, backend, &acceptor->identity);
-    if (refusal == REFUSAL_NONE && backend->groups &&
-        !groups_mark(backend->groups, &kerberos->sids, &acceptor->identity))
-        refusal = REFUSAL_DOMAIN_UNAVAILABLE;
+    if (refusal == REFUSAL_NONE && backend->groups)
+        refusal =
+            groups_refusal(groups_mark(backend->groups, &kerberos->sids, &acceptor->identity));
     bool due = acceptor->mic_needed && mic.size == 0;
     if (refusal == REFUSAL_NONE && due)
         refusal = mic_write(acceptor, list, &ours) ? REFUSAL_NONE : REFUSAL_INTERNAL;

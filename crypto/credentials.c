@@ -238,6 +238,41 @@ bool credentials_find_mapped(const struct credentials *credentials, const char *
     return true;
 }
 
+bool name_key_suffix(const char *user, struct name_key *suffix)
+{
+    char name[IDENTITY_NAME_MAX + 1];
+    int length = snprintf(name, sizeof name, "\\%s", user);
+    return is_part(user) && length > 0 && (size_t)length < sizeof name &&
+           name_key_make(name, suffix);
+}
+
+bool name_key_is_in_domain(const struct name_key *key, const struct name_key *suffix)
+{
+    uint16_t unit;
+    if (key->size <= suffix->size ||
+        memcmp(&key->bytes[key->size - suffix->size], suffix->bytes, suffix->size) != 0)
+        return false;
+    struct reader domain = reader_over(key->bytes, key->size - suffix->size);
+    while (read_le16(&domain, &unit))
+        if (unit == '.')
+            return false;
+    return true;
+}
+
+bool credentials_name_domain_user(const struct credentials *credentials, enum credentials_kind kind,
+                                  const char *user)
+{
+    struct name_key suffix;
+    bool found = false;
+    if (!name_key_suffix(user, &suffix))
+        return false;
+    for (size_t i = 0; i < credentials->count && !found; i++)
+        found = credentials->entries[i].kind == kind &&
+                name_key_is_in_domain(&credentials->entries[i].key, &suffix);
+    free(suffix.bytes);
+    return found;
+}
+
 void credentials_each(const struct credentials *credentials,
                       void (*each)(void *context, enum credentials_kind kind, const char *name,
                                    const char *target),

@@ -44,6 +44,8 @@ struct account {
 
 struct credentials;
 
+enum credentials_kind { CREDENTIALS_USER, CREDENTIALS_MAPPED };
+
 /* What is wrong and what an administrator can do about it: a text to follow "FILE:LINE: ", without
  * the line where there is none. Never holds anything of the file's content. */
 struct credentials_error {
@@ -80,12 +82,20 @@ MUST_USE bool credentials_find_mapped(const struct credentials *credentials, con
                                       const char *domain, enum credentials_names names,
                                       struct account *account);
 
+/* Whether an entry of that kind names such a user of some domain, by its NetBIOS name (one without
+ * a dot): who has a Kerberos ticket that tells no domain may be that user, and may not. */
+bool credentials_name_domain_user(const struct credentials *credentials, enum credentials_kind kind,
+                                  const char *user);
+
 /* Groups. A member is named exactly as in the file, without regard to case: "alice" is not
  * "CORP\\alice". */
 size_t credentials_groups(const struct credentials *credentials);
 bool credentials_has_group(const struct credentials *credentials, const char *name);
 bool credentials_in_group(const struct credentials *credentials, const char *name,
                           const char *member);
+/* Whether a member is such a user of some domain, as with credentials_name_domain_user(). */
+bool credentials_group_names_domain_user(const struct credentials *credentials, const char *name,
+                                         const char *user);
 /* By name; `members` as in the file. */
 void credentials_each_group(const struct credentials *credentials,
                             void (*each)(void *context, const char *name, const char *members),
@@ -95,7 +105,6 @@ void credentials_each_group(const struct credentials *credentials,
  * with the owner of the old one, fsync, rename), keeping comments and the order of lines; false
  * with `error` filled and the old file untouched. `target` as in the file; an existing entry is
  * replaced by add. */
-enum credentials_kind { CREDENTIALS_USER, CREDENTIALS_MAPPED };
 /* Adds many at once: all of them or, on any error, none. */
 struct credentials_entry {
     enum credentials_kind kind;

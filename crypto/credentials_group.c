@@ -218,6 +218,20 @@ bool credentials_in_group(const struct credentials *credentials, const char *nam
     return found;
 }
 
+bool credentials_group_names_domain_user(const struct credentials *credentials, const char *name,
+                                         const char *user)
+{
+    const struct local_group *group = group_find(credentials, name);
+    struct name_key suffix;
+    bool found = false;
+    if (!group || !name_key_suffix(user, &suffix))
+        return false;
+    for (size_t i = 0; i < group->count && !found; i++)
+        found = name_key_is_in_domain(&group->members[i], &suffix);
+    free(suffix.bytes);
+    return found;
+}
+
 void credentials_each_group(const struct credentials *credentials,
                             void (*each)(void *context, const char *name, const char *members),
                             void *context)

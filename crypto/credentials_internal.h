@@ -78,6 +78,12 @@ MUST_USE bool nt_hash_parse(struct span digits, uint8_t nt_hash[NT_HASH_SIZE]);
 /* False when memory is short or `name` is not UTF-8; free key->bytes. */
 MUST_USE bool name_key_make(const char *name, struct name_key *key);
 
+/* Whether the key is of DOMAIN\user, the domain being a NetBIOS name. `suffix`: the key of "\user".
+ */
+bool name_key_is_in_domain(const struct name_key *key, const struct name_key *suffix);
+/* The key of "\user", as for name_key_make(); false too for a user with a backslash. */
+MUST_USE bool name_key_suffix(const char *user, struct name_key *suffix);
+
 /* The entry of exactly this name, or NULL. */
 struct entry *credentials_lookup(const struct credentials *credentials, enum credentials_kind kind,
                                  const char *name);

@@ -136,35 +136,59 @@ static bool in_local_group(const struct credentials *credentials, const char *gr
                            const struct identity *identity)
 {
     char domain[IDENTITY_NAME_MAX];
+    const char *realm = identity_realm(identity->principal);
     if (identity->authority == AUTHORITY_LOCAL) {
         account_entry_domain(credentials, identity, domain, sizeof domain);
         return is_member(credentials, group, domain, identity->user);
     }
     return (*identity->domain && is_member(credentials, group, identity->domain, identity->user)) ||
+           (*realm && is_member(credentials, group, realm, identity->user)) ||
            (*identity->principal && credentials_in_group(credentials, group, identity->principal));
 }
 
-bool groups_mark(struct groups *groups, const struct sids *sids, struct identity *identity)
+static enum groups_marked mark_local(const struct groups *groups, const char *group,
+                                     const struct identity *identity, bool *member)
+{
+    if (!groups->credentials)
+        return GROUPS_MARKED;
+    *member = in_local_group(groups->credentials, group, identity);
+    bool untold = !*member && identity_domain_untold(identity) &&
+                  credentials_group_names_domain_user(groups->credentials, group, identity->user);
+    return untold ? GROUPS_PAC_MISSING : GROUPS_MARKED;
+}
+
+enum groups_marked groups_mark(struct groups *groups, const struct sids *sids,
+                               struct identity *identity)
 {
     memset(identity->groups, 0, sizeof identity->groups);
     for (size_t i = 0; i < groups->count; i++) {
         struct group *group = &groups->at[i];
+        enum groups_marked marked = GROUPS_MARKED;
         bool member = false;
         switch (group->kind) {
-        case GROUP_LOCAL:
-            member =
-                groups->credentials && in_local_group(groups->credentials, group->name, identity);
-            break;
+        case GROUP_LOCAL: marked = mark_local(groups, group->name, identity, &member); break;
         case GROUP_SID: member = sids_contain(sids, &group->sid); break;
         case GROUP_OF_DOMAIN:
             if (!in_domain_group(groups, group, sids, &member))
-                return false;
+                marked = GROUPS_NOT_ASKED;
             break;
         }
+        if (marked != GROUPS_MARKED)
+            return marked;
         if (member)
             identity->groups[i / 8] |= (uint8_t)(1 << i % 8);
     }
-    return true;
+    return GROUPS_MARKED;
+}
+
+enum refusal groups_refusal(enum groups_marked marked)
+{
+    switch (marked) {
+    case GROUPS_MARKED: return REFUSAL_NONE;
+    case GROUPS_NOT_ASKED: return REFUSAL_DOMAIN_UNAVAILABLE;
+    case GROUPS_PAC_MISSING: return REFUSAL_PAC_MISSING;
+    }
+    return REFUSAL_INTERNAL;
 }
 
 bool groups_ask_domain(struct groups *groups)

@@ -22,14 +22,24 @@ struct groups *groups_new(const char *const *names, size_t count,
                           const struct credentials *credentials, struct domain *domain);
 void groups_free(struct groups *groups); /* NULL is allowed */
 
+enum groups_marked {
+    GROUPS_MARKED,
+    /* Nobody can say what the user may do: */
+    GROUPS_NOT_ASKED,   /* winbind could not be asked for a name that may be one of his groups */
+    GROUPS_PAC_MISSING, /* he may be the DOMAIN\user that is a member, and his ticket does not tell
+                         */
+};
+
 /*
  * Sets identity->groups of an identity whose mechanism, authority and names are set. `sids` are
  * those that a domain controller or a KDC gave him; none is known of others. May block as long as
- * winbind does. False: winbind could not be asked for a name that may be one of his groups, so that
- * nobody can say what he may do.
+ * winbind does.
  */
-MUST_USE bool groups_mark(struct groups *groups, const struct sids *sids,
-                          struct identity *identity);
+MUST_USE enum groups_marked groups_mark(struct groups *groups, const struct sids *sids,
+                                        struct identity *identity);
+
+/* Why somebody is refused whose groups are not known; REFUSAL_NONE for GROUPS_MARKED. */
+enum refusal groups_refusal(enum groups_marked marked);
 
 /* Whether groups_mark() might ask winbind for somebody who has SIDs. */
 bool groups_ask_domain(struct groups *groups);

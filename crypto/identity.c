@@ -56,6 +56,11 @@ bool identity_in_group(const struct identity *identity, unsigned group)
     return group < IDENTITY_GROUPS_MAX && identity->groups[group / 8] >> group % 8 & 1;
 }
 
+bool identity_domain_untold(const struct identity *identity)
+{
+    return identity->authority == AUTHORITY_KERBEROS && identity->sid.size == 0;
+}
+
 const char *identity_realm(const char *principal)
 {
     const char *at = strrchr(principal, '@');

@@ -69,6 +69,9 @@ const char *authority_name(enum authority authority);
  * in. Without one everything must be equal, case included, as it counts in an MIT realm. */
 bool identity_same(const struct identity *a, const struct identity *b);
 
+/* A KDC vouches for the name, and does not tell which domain it is of: the ticket has no PAC. */
+bool identity_domain_untold(const struct identity *identity);
+
 /* What follows the last '@' of a principal; empty when there is none. */
 const char *identity_realm(const char *principal);
 

@@ -82,16 +82,30 @@ static void proven_domain(const struct credentials *credentials, const struct id
         (void)snprintf(domain, size, "%s", identity->domain);
 }
 
-bool account_mapped(const struct credentials *credentials, const struct identity *identity,
-                    bool at_home, struct account *account)
+static bool may_be_another(const struct credentials *credentials, const struct identity *identity,
+                           bool same_first)
+{
+    return identity_domain_untold(identity) &&
+           (credentials_name_domain_user(credentials, CREDENTIALS_MAPPED, identity->user) ||
+            (same_first &&
+             credentials_name_domain_user(credentials, CREDENTIALS_USER, identity->user)));
+}
+
+enum account_mapping account_mapped(const struct credentials *credentials,
+                                    const struct identity *identity, bool at_home, bool same_first,
+                                    struct account *account)
 {
     char domain[IDENTITY_NAME_MAX];
     bool plain = identity->authority == AUTHORITY_LOCAL || at_home;
     proven_domain(credentials, identity, domain, sizeof domain);
-    return credentials_find_mapped(credentials, identity->user, domain, CREDENTIALS_EXACT,
-                                   account) ||
-           credentials_find_mapped(credentials, identity->user, identity_realm(identity->principal),
-                                   CREDENTIALS_EXACT, account) ||
-           credentials_find_mapped(credentials, identity->user, "",
-                                   plain ? CREDENTIALS_PLAIN : CREDENTIALS_EVERYBODY, account);
+    if (credentials_find_mapped(credentials, identity->user, domain, CREDENTIALS_EXACT, account) ||
+        credentials_find_mapped(credentials, identity->user, identity_realm(identity->principal),
+                                CREDENTIALS_EXACT, account))
+        return ACCOUNT_MAPPED;
+    if (may_be_another(credentials, identity, same_first))
+        return ACCOUNT_UNTOLD;
+    return credentials_find_mapped(credentials, identity->user, "",
+                                   plain ? CREDENTIALS_PLAIN : CREDENTIALS_EVERYBODY, account)
+               ? ACCOUNT_MAPPED
+               : ACCOUNT_UNMAPPED;
 }

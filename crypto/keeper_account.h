@@ -17,9 +17,19 @@ enum { ACCOUNT_NAME_MAX = 2 * IDENTITY_NAME_MAX };
 MUST_USE bool account_same(const struct credentials *credentials, const struct identity *identity,
                            struct account *account);
 
-/* The account that the identity is mapped to. The caller wipes it. */
-MUST_USE bool account_mapped(const struct credentials *credentials, const struct identity *identity,
-                             bool at_home, struct account *account);
+enum account_mapping {
+    ACCOUNT_MAPPED,
+    ACCOUNT_UNMAPPED,
+    /* A mapping of DOMAIN\user may be meant for the identity, whose ticket does not tell the
+     * domain: one that is meant for others must not take its place. */
+    ACCOUNT_UNTOLD,
+};
+
+/* The account that the identity is mapped to. `same_first`: entries of users go before mappings, so
+ * that the same goes for those. The caller wipes `account`. */
+MUST_USE enum account_mapping account_mapped(const struct credentials *credentials,
+                                             const struct identity *identity, bool at_home,
+                                             bool same_first, struct account *account);
 
 /* The domain that the entry of a local user names, in the entry's spelling; empty when it names
  * none, or there is no such entry. */

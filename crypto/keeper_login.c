@@ -29,7 +29,7 @@ static enum login_use choose(struct login *login, const struct login_means *mean
     for (; login->next < upstream->logins_count; login->next++) {
         enum login_kind kind = upstream->logins[login->next];
         enum login_use use = is_meant(login, kind) ? login_use(login, means, kind) : LOGIN_UNUSABLE;
-        if (use == LOGIN_USE_ELSEWHERE)
+        if (use == LOGIN_USE_ELSEWHERE || use == LOGIN_USE_REFUSED)
             return use;
         if (use == LOGIN_USED) {
             login->kind = kind;
@@ -69,6 +69,7 @@ static enum login_step first_step(struct login *login, const struct login_means 
     for (;;) {
         switch (choose(login, means)) {
         case LOGIN_USE_ELSEWHERE: return LOGIN_ELSEWHERE;
+        case LOGIN_USE_REFUSED:
         case LOGIN_UNUSABLE: return LOGIN_REFUSED;
         case LOGIN_USED: break;
         }

@@ -157,17 +157,35 @@ static enum login_use use_mapped_kerberos(struct login *login, const struct logi
                                                    : internal(login);
 }
 
+static bool tries_same(const struct login *login)
+{
+    for (size_t i = 0; i < login->next; i++)
+        if (login->upstream->logins[i] == LOGIN_SAME)
+            return true;
+    return false;
+}
+
+/* Leaving out the PAC is up to the client: it must not choose its account, nor its login, by that.
+ */
+static enum login_use untold(struct login *login)
+{
+    login->trouble = (struct login_trouble){KEEPER_REASON_REFUSAL, REFUSAL_PAC_MISSING};
+    return LOGIN_USE_REFUSED;
+}
+
 static enum login_use use_mapped(struct login *login, const struct login_means *means)
 {
     struct account account;
-    enum login_use use;
-    if (!account_mapped(means->credentials, &login->grant.identity, at_home(login, means),
-                        &account))
-        use = no_credential(login);
-    else if (account.key == ACCOUNT_NT_HASH)
-        use = use_ntlm(login, means, &account);
-    else
-        use = use_mapped_kerberos(login, means, &account);
+    enum login_use use = LOGIN_UNUSABLE;
+    switch (account_mapped(means->credentials, &login->grant.identity, at_home(login, means),
+                           tries_same(login), &account)) {
+    case ACCOUNT_MAPPED:
+        use = account.key == ACCOUNT_NT_HASH ? use_ntlm(login, means, &account)
+                                             : use_mapped_kerberos(login, means, &account);
+        break;
+    case ACCOUNT_UNMAPPED: use = no_credential(login); break;
+    case ACCOUNT_UNTOLD: use = untold(login); break;
+    }
     OPENSSL_cleanse(&account, sizeof account);
     return use;
 }

@@ -9,6 +9,7 @@
 enum login_use {
     LOGIN_USED,          /* the login has an initiator now */
     LOGIN_UNUSABLE,      /* login->trouble tells why, unless it tells more of another one */
+    LOGIN_USE_REFUSED,   /* login->trouble tells why, and no other may be tried in its place */
     LOGIN_USE_ELSEWHERE, /* a KDC must be asked, and this thread must not wait for one */
 };
 

@@ -382,9 +382,8 @@ enum refusal ntlm_accept_authenticate(struct ntlm_accept *accept, struct span me
                       : accept_local(accept, &attempt, identity);
         refusal = name_guest(refusal, &attempt, identity);
     }
-    if (refusal == REFUSAL_NONE && backend->groups &&
-        !groups_mark(backend->groups, &attempt.said.sids, identity))
-        refusal = REFUSAL_DOMAIN_UNAVAILABLE;
+    if (refusal == REFUSAL_NONE && backend->groups)
+        refusal = groups_refusal(groups_mark(backend->groups, &attempt.said.sids, identity));
     domain_answer_wipe(&attempt.said);
     OPENSSL_cleanse(&attempt, sizeof attempt);
     if (refusal != REFUSAL_NONE)

@@ -33,7 +33,14 @@ static bool in_group(const struct config *config, const struct rule_facts *facts
            facts->groups[index / 8] >> (index % 8) & 1;
 }
 
-/* "CORP\alice": both parts. */
+static bool is_realm_of(const char *domain, const char *principal)
+{
+    const char *at = principal ? strrchr(principal, '@') : NULL;
+    return at && plain_same(domain, at + 1);
+}
+
+/* "CORP\alice": both parts. The domain may be written as the realm, whichever of the two the ticket
+ * tells. */
 static bool is_qualified_user(const struct rule_facts *facts, const char *who, const char *slash)
 {
     char domain[256];
@@ -42,7 +49,8 @@ static bool is_qualified_user(const struct rule_facts *facts, const char *who, c
         return false;
     memcpy(domain, who, size);
     domain[size] = '\0';
-    return plain_same(domain, facts->domain) && plain_same(&slash[1], facts->user);
+    return (plain_same(domain, facts->domain) || is_realm_of(domain, facts->principal)) &&
+           plain_same(&slash[1], facts->user);
 }
 
 static bool is_somebody(const struct config *config, const struct rule_facts *facts,

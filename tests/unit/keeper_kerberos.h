@@ -20,14 +20,17 @@ enum {
     BY_TICKET_OR_SAME,
     BY_SAME,
     BY_TRANSITION_OR_SAME,
+    BY_MAPPED_OR_TRANSITION,
     KERBEROS_UPSTREAMS,
 };
 
-/* alice is in the file as a user of the realm, bob as a local user; carol's password is wrong. */
+/* alice is in the file as a user of the realm, bob as a local user; carol's password is wrong.
+ * An alice of some domain is mapped to an account of her own. */
 static const char kerberos_credentials[] = "user:MIT.TEST\\alice:" ALICE_HASH "\n"
                                            "user:bob:" BOB_HASH "\n"
                                            "user:carol:" CAROL_HASH "\n"
                                            "mapped:carol:svc@MIT.TEST:password=Wrong.Pw\n"
+                                           "mapped:MIT\\alice:svc@MIT.TEST:password=Svc.Pw4\n"
                                            "mapped:*:svc@MIT.TEST:password=Svc.Pw4\n";
 
 static const char *const own_names[] = {"proxy.mit.test"};
@@ -92,6 +95,7 @@ static inline int start_kerberos_keeper(void **state)
     up[BY_DELEGATE_OR_MAPPED] = upstream_by(LOGIN_DELEGATE, LOGIN_MAPPED, 2);
     up[BY_TICKET_OR_SAME] = upstream_by(LOGIN_TICKET, LOGIN_SAME, 2);
     up[BY_SAME] = upstream_by(LOGIN_SAME, LOGIN_SAME, 1);
+    up[BY_MAPPED_OR_TRANSITION] = upstream_by(LOGIN_MAPPED, LOGIN_TRANSITION, 2);
     up[BY_TRANSITION_OR_SAME] = upstream_by(LOGIN_TRANSITION, LOGIN_SAME, 2);
     return start_keeper_with(state, &kerberos_settings, kerberos_credentials);
 }

@@ -19,7 +19,7 @@ static const char file[] = "user:alice:" HASH "\n"
                            "user:CORP\\bob:" HASH "\n"
                            "user:bob:" HASH "\n"
                            "group:team:alice,CORP\\bob,J\xc3\xb6rg\n"
-                           "group:domain:corp\\alice,Carol@CORP.TEST\n"
+                           "group:domain:corp\\alice,Carol@CORP.TEST,CORP.TEST\\frank\n"
                            "group:nobody:\n";
 
 static const char *const names[] = {
@@ -59,7 +59,7 @@ static int tear_down(void **state)
 static void check(struct fixture *fixture, struct identity identity, unsigned groups)
 {
     memset(identity.groups, 0xff, sizeof identity.groups);
-    assert_true(groups_mark(fixture->groups, &fixture->sids, &identity));
+    assert_int_equal(groups_mark(fixture->groups, &fixture->sids, &identity), GROUPS_MARKED);
     assert_int_equal(identity.groups[0], groups);
     for (unsigned i = 0; i <= IDENTITY_GROUPS_MAX; i++)
         assert_int_equal(identity_in_group(&identity, i), i < 8 && groups >> i & 1);
@@ -127,6 +127,44 @@ static void test_principals_are_members(void **state)
     check(*state, carol, 0);
 }
 
+/* A ticket without a PAC is of some alice, who may be CORP\alice and may be somebody else. */
+static void test_without_a_pac_nobody_knows(void **state)
+{
+    struct fixture *fixture = *state;
+    static const struct {
+        const char *user;
+        enum groups_marked marked;
+    } cases[] = {
+        {"alice", GROUPS_PAC_MISSING}, {"ALICE", GROUPS_PAC_MISSING}, {"bob", GROUPS_PAC_MISSING},
+        {"carol", GROUPS_MARKED},      {"lice", GROUPS_MARKED},       {"dave", GROUPS_MARKED},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct identity identity = vouched(AUTHORITY_KERBEROS, cases[i].user, "CORP.TEST");
+        (void)snprintf(identity.principal, sizeof identity.principal, "%s@CORP.TEST",
+                       cases[i].user);
+        assert_int_equal(groups_mark(fixture->groups, &fixture->sids, &identity), cases[i].marked);
+        /* … with one it is known whether he is */
+        strcpy(identity.domain, "OTHER");
+        assert_true(sid_parse("S-1-5-21-7-7-7-1000", &identity.sid));
+        assert_int_equal(groups_mark(fixture->groups, &fixture->sids, &identity), GROUPS_MARKED);
+    }
+    assert_int_equal(groups_refusal(GROUPS_PAC_MISSING), REFUSAL_PAC_MISSING);
+    assert_int_equal(groups_refusal(GROUPS_NOT_ASKED), REFUSAL_DOMAIN_UNAVAILABLE);
+    assert_int_equal(groups_refusal(GROUPS_MARKED), REFUSAL_NONE);
+}
+
+/* A member written with the realm is one by any ticket of it. */
+static void test_members_by_their_realm(void **state)
+{
+    struct fixture *fixture = *state;
+    struct identity frank = vouched(AUTHORITY_KERBEROS, "frank", "CORP.TEST");
+    strcpy(frank.principal, "frank@CORP.TEST");
+    check(fixture, frank, DOMAIN);
+    strcpy(frank.domain, "CORP");
+    assert_true(sid_parse("S-1-5-21-7-7-7-1000", &frank.sid));
+    check(fixture, frank, DOMAIN);
+}
+
 static void test_sids_count(void **state)
 {
     struct fixture *fixture = *state;
@@ -156,12 +194,12 @@ static void test_no_answer_is_no_membership_and_no_absence(void **state)
     struct groups *groups = groups_new(one, 1, fixture->credentials, domain);
     assert_non_null(groups);
     struct identity identity = local("alice", "");
-    assert_true(groups_mark(groups, &fixture->sids, &identity));
+    assert_int_equal(groups_mark(groups, &fixture->sids, &identity), GROUPS_MARKED);
     assert_true(groups_ask_domain(groups));
     if (!domain_refresh(domain)) {
         add_sid(fixture, "S-1-5-21-1-2-3-1106");
         identity = vouched(AUTHORITY_DOMAIN, "alice", "CORP");
-        assert_false(groups_mark(groups, &fixture->sids, &identity));
+        assert_int_equal(groups_mark(groups, &fixture->sids, &identity), GROUPS_NOT_ASKED);
         assert_true(groups_ask_domain(groups));
     }
     groups_free(groups);
@@ -189,7 +227,7 @@ static void test_there_may_be_so_many(void **state)
     assert_null(groups_new(many, IDENTITY_GROUPS_MAX + 1, fixture->credentials, NULL));
     struct groups *groups = groups_new(many, IDENTITY_GROUPS_MAX, fixture->credentials, NULL);
     assert_non_null(groups);
-    assert_true(groups_mark(groups, &fixture->sids, &alice));
+    assert_int_equal(groups_mark(groups, &fixture->sids, &alice), GROUPS_MARKED);
     for (unsigned i = 0; i < IDENTITY_GROUPS_MAX; i++)
         assert_int_equal(identity_in_group(&alice, i), i == IDENTITY_GROUPS_MAX - 1);
     groups_free(groups);
@@ -203,6 +241,8 @@ int main(void)
         WITH_FILE(test_what_a_client_says_of_its_domain_makes_no_member),
         WITH_FILE(test_a_plain_name_means_a_local_user),
         WITH_FILE(test_principals_are_members),
+        WITH_FILE(test_without_a_pac_nobody_knows),
+        WITH_FILE(test_members_by_their_realm),
         WITH_FILE(test_sids_count),
         WITH_FILE(test_without_winbind_a_domains_name_is_nobodys),
         WITH_FILE(test_no_answer_is_no_membership_and_no_absence),

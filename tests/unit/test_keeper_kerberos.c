@@ -152,6 +152,21 @@ static void test_mapped_password_rests(void **state)
                      KEEPER_REASON_BACK_OFF);
 }
 
+/* Tickets of this KDC tell no domain, so that alice may be MIT\alice: she is nobody else then, and
+ * no other login is tried for her. */
+static void test_mapping_that_may_be_meant(void **state)
+{
+    uint8_t handle[KEEPER_HANDLE_SIZE];
+    struct played *worker = add_worker(*state);
+    prove_ticket(*state, worker, 1, 7, ALICE, "Alice.Pw1", OWN_SERVICE, handle);
+    struct keeper_refused refused =
+        refused_login(*state, worker, 2, 7, BY_MAPPED_OR_TRANSITION, handle);
+    expect_refusal(&refused, REFUSAL_PAC_MISSING);
+    prove_ticket(*state, worker, 3, 7, FRANK, "Frank.Pw3", OWN_SERVICE, handle);
+    send_login(worker, 4, 7, BY_MAPPED_OR_TRANSITION, handle);
+    serve_kerberos(*state, worker, 4, (struct kerberos_login){"mapped", "svc@MIT.TEST", ""});
+}
+
 /* Each login of a session gives what it is renewed with: once, by the same login. */
 static void test_renewal(void **state)
 {
@@ -298,6 +313,7 @@ int main(void)
         CASE(test_local_user_is_nobody_in_the_realm),
         CASE(test_user_of_the_realm_is_no_local_user),
         CASE(test_mapped_password_rests),
+        CASE(test_mapping_that_may_be_meant),
         CASE(test_renewal),
         CASE(test_renewal_in_wrong_hands),
         CASE(test_release_of_anothers_handle),

@@ -41,6 +41,8 @@ static void test_who(void **state)
     other.principal = "alice@ELSEWHERE";
     assert_tells_apart("who: ['CORP\\alice']", alice(), other);
     assert_tells_apart("who: [alice@CORP.EXAMPLE.COM]", alice(), other);
+    /* The realm for the domain, whose NetBIOS name the ticket tells. */
+    assert_tells_apart("who: ['corp.example.com\\Alice']", alice(), other);
     other.domain = other.principal = NULL;
     assert_tells_apart("who: ['CORP\\alice']", alice(), other);
     assert_tells_apart("who: [alice@CORP.EXAMPLE.COM]", alice(), other);
