@@ -13,6 +13,7 @@ from impacket.krb5 import asn1, crypto
 from impacket.krb5.ccache import CCache
 from pyasn1.codec.der import decoder, encoder
 
+import pac
 import spnego
 
 AES256, AES128, RC4 = 18, 17, 23
@@ -23,6 +24,7 @@ _MIC, _ACCEPTOR_SUBKEY, _SENT_BY_ACCEPTOR = b"\x04\x04", 0x4, 0x1
 _CHECKSUMS = {AES256: 16, AES128: 15}
 _TICKET_USAGE, _AUTHENTICATOR_USAGE, _AP_REP_USAGE = 2, 11, 12
 _INITIATOR_MIC, _ACCEPTOR_MIC = 25, 23
+_IF_RELEVANT, _PAC = 1, 128  # types of authorization data
 _FILLING_TYPE = -77  # of authorization data: nobody's
 MUTUAL_REQUIRED = 2  # the bit of ap-options
 
@@ -87,9 +89,18 @@ def _set_name(sequence, component, principal, kind=1):
         sequence[component]["name-string"][index] = part
 
 
-def make_ticket(entry, client, key_type=AES256, starts=-60, lasts=3600, service=None, filling=0):
+def _add_authorization(part, kind, data):
+    inner = asn1.AD_IF_RELEVANT()
+    inner[0]["ad-type"], inner[0]["ad-data"] = kind, data
+    part["authorization-data"][0]["ad-type"] = _IF_RELEVANT
+    part["authorization-data"][0]["ad-data"] = encoder.encode(inner)
+
+
+def make_ticket(entry, client, key_type=AES256, starts=-60, lasts=3600, service=None, filling=0,
+                logon_info=None):
     """A ticket as the KDC makes them, with the service's key (keytab.Entry); times are seconds from now
-    and from the start. It has no PAC; so many bytes of `filling` make it as big as a PAC would."""
+    and from the start. It has no PAC unless it is given `logon_info` (pac.logon_info()); so many bytes
+    of `filling` make it as big as one would."""
     part = asn1.EncTicketPart()
     key = crypto.Key(key_type, os.urandom(16 if key_type in (AES128, RC4) else 32))
     part["flags"] = (0,) * 32
@@ -103,6 +114,8 @@ def make_ticket(entry, client, key_type=AES256, starts=-60, lasts=3600, service=
         part["authorization-data"][0]["ad-type"] = _FILLING_TYPE
         part["authorization-data"][0]["ad-data"] = bytes(filling)
     service_key = crypto.Key(entry.encryption, entry.key)
+    if logon_info:
+        _add_authorization(part, _PAC, pac.signed(logon_info, client.split("@")[0], int(start), service_key))
     ticket = asn1.Ticket()
     ticket["tkt-vno"], ticket["realm"] = 5, entry.principal.split("@")[1]
     _set_name(ticket, "sname", service or entry.principal, 2)

@@ -2,10 +2,16 @@
 
 import struct
 
+from impacket.krb5 import crypto
+
 _ENABLED = 7  # mandatory, enabled by default, enabled
 _NEVER = 0x7fffffffffffffff
 _PRIMARY_GROUP = 513
 _EXTRA_SIDS = 0x20  # of UserFlags
+_LOGON_INFO, _SERVER_CHECKSUM, _KDC_CHECKSUM, _CLIENT_INFO = 1, 6, 7, 10
+_CHECKSUM_USAGE, _CHECKSUM_SIZE = 17, 12
+_CHECKSUMS = {18: 16, 17: 15}
+_1601_TO_1970 = 11644473600
 
 
 class _Writer:
@@ -70,3 +76,29 @@ def logon_info(user, number, domain, domain_sid, groups=(_PRIMARY_GROUP,), extra
     whole = struct.pack("<I", 0x20000) + info.fixed + info.behind
     whole += bytes(-len(whole) % 8)
     return struct.pack("<BBHIII", 1, 0x10, 8, 0xcccccccc, len(whole), 0) + whole
+
+
+def _arrange(buffers):
+    """The buffers of a PAC (MS-PAC 2.3): type → bytes."""
+    head, body = struct.pack("<II", len(buffers), 0), b""
+    begin = 8 + 16 * len(buffers)
+    for kind, data in buffers.items():
+        head += struct.pack("<IIQ", kind, len(data), begin + len(body))
+        body += data + bytes(-len(data) % 8)
+    return head + body
+
+
+def signed(info, client, authtime, key):
+    """A PAC for a ticket that the service's `key` encrypts. What the KDC would sign with its own key is
+    zeros, which no service can see."""
+    name = client.encode("utf-16-le")
+    empty = struct.pack("<I", _CHECKSUMS[key.enctype]) + bytes(_CHECKSUM_SIZE)
+    buffers = {
+        _LOGON_INFO: info,
+        _CLIENT_INFO: struct.pack("<QH", (authtime + _1601_TO_1970) * 10000000, len(name)) + name,
+        _SERVER_CHECKSUM: empty,
+        _KDC_CHECKSUM: empty,
+    }
+    checksum = crypto.make_checksum(_CHECKSUMS[key.enctype], key, _CHECKSUM_USAGE, _arrange(buffers))
+    buffers[_SERVER_CHECKSUM] = empty[:4] + checksum
+    return _arrange(buffers)
