@@ -20,7 +20,8 @@ enum keeper_message {
                              body: le32 number of its generation, to workers followed by addresses
                              (proxy/generation.h) */
     CONTROL_LISTENER = 6, /* workers: with the next listening socket of what is being prepared */
-    CONTROL_PREPARED = 7, /* child → supervisor, one for each PREPARE: struct control_prepared */
+    CONTROL_PREPARED = 7, /* child → supervisor, one for each PREPARE, and of the recorder for each
+                             RELOAD: struct control_prepared */
     CONTROL_ABORT = 8,    /* what was prepared is not wanted */
 
     /* worker → keeper */

@@ -21,29 +21,11 @@ static bool same_list(char *const *one, unsigned one_count, char *const *other,
     return true;
 }
 
-static bool same_users(const struct config_users *one, const struct config_users *other)
-{
-    return same(one->worker, other->worker) && same(one->keeper, other->keeper) &&
-           same(one->recorder, other->recorder) &&
-           same_list(one->keeper_groups, one->keeper_groups_count, other->keeper_groups,
-                     other->keeper_groups_count);
-}
-
-static bool same_authentication(const struct config_authentication *one,
-                                const struct config_authentication *other)
-{
-    return one->failures == other->failures &&
-           one->failures_per_source == other->failures_per_source &&
-           one->failures_per_user == other->failures_per_user && one->delay_max == other->delay_max;
-}
-
-static bool same_audit(const struct config_audit *one, const struct config_audit *other)
-{
-    return same(one->file, other->file) && one->syslog == other->syslog && one->fold == other->fold;
-}
-
 const char *config_needs_restart(const struct config *running, const struct config *wanted)
 {
+    const struct config_users *was = &running->users, *is = &wanted->users;
+    const struct config_authentication *guessed = &running->authentication,
+                                       *guessing = &wanted->authentication;
     const struct {
         const char *option;
         bool stays;
@@ -51,9 +33,20 @@ const char *config_needs_restart(const struct config *running, const struct conf
         {"workers", running->workers == wanted->workers},
         /* Before `users`: it changes what is the default there. */
         {"winbind", running->winbind == wanted->winbind},
-        {"users", same_users(&running->users, &wanted->users)},
-        {"audit", same_audit(&running->audit, &wanted->audit)},
-        {"authentication", same_authentication(&running->authentication, &wanted->authentication)},
+        {"users.worker", same(was->worker, is->worker)},
+        {"users.keeper", same(was->keeper, is->keeper)},
+        {"users.recorder", same(was->recorder, is->recorder)},
+        {"users.keeper_groups", same_list(was->keeper_groups, was->keeper_groups_count,
+                                          is->keeper_groups, is->keeper_groups_count)},
+        {"audit.file", same(running->audit.file, wanted->audit.file)},
+        {"audit.syslog", running->audit.syslog == wanted->audit.syslog},
+        {"audit.fold", running->audit.fold == wanted->audit.fold},
+        {"authentication.failures", guessed->failures == guessing->failures},
+        {"authentication.failures_per_source",
+         guessed->failures_per_source == guessing->failures_per_source},
+        {"authentication.failures_per_user",
+         guessed->failures_per_user == guessing->failures_per_user},
+        {"authentication.delay_max", guessed->delay_max == guessing->delay_max},
         {"state", same(running->state, wanted->state)},
         {"kerberos.config", same(running->kerberos.config, wanted->kerberos.config)},
         {"limits.connections", running->limits.connections == wanted->limits.connections},

@@ -13,6 +13,10 @@
 
 struct worker;
 struct link;
+struct identity;
+struct session;
+struct tree;
+enum leg_role;
 
 struct generation {
     struct generation *next;
@@ -56,8 +60,29 @@ unsigned generation_connections(const struct worker *worker, const char *upstrea
 
 /* ---- rejudge.c ---- */
 
-/* Judges every session by the newest rules, and ends those that they refuse; a connection whose
- * listener or upstream is not there any more, or with a login under way, is ended. */
+/* Judges every session by the newest configuration, and ends those that it refuses; a connection
+ * whose listener or upstream is not there any more, or has come to what they do not allow now, is
+ * ended. The others go on with the newest configuration. */
 void rejudge_links(struct worker *worker);
+
+/* Groups are numbered as a configuration names them: numbers them as another does. False when that
+ * names a group of which the keeper was not asked at the login. */
+MUST_USE bool rejudge_groups(const struct config *from, const struct config *to, uint8_t *groups);
+
+/* Of a client that has proved who it is, as the keeper was asked under `asked`: what is to be known
+ * of it under the link's rules. False, with the login refused, when they do not allow it. */
+MUST_USE bool rejudge_proven(struct session *session, const struct generation *asked,
+                             struct identity *identity);
+
+/* ---- rejudge_fit.c ---- */
+
+/* Each compares with the link's listener and upstream as they are now: NULL, or as a stable word
+ * why it cannot stay; `leg` is where. */
+const char *rejudge_link_fits(const struct link *link, enum leg_role *leg);
+const char *rejudge_proof_fits(const struct link *link, const struct identity *identity);
+const char *rejudge_login_fits(const struct session *session);
+const char *rejudge_encryption_fits(const struct session *session);
+/* The same of a share; from now on it is encrypted upstream when that is demanded and can be. */
+const char *rejudge_share_fits(const struct session *session, struct tree *tree, const char *share);
 
 #endif

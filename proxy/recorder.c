@@ -13,6 +13,8 @@
 static const struct timeval drain_time = {.tv_sec = 1};
 static const struct timeval tick_time = {.tv_sec = 1};
 
+enum { PROBLEM_MAX = 900 }; /* of a sentence to the supervisor */
+
 static void end_when_drained(struct recorder *recorder)
 {
     if (recorder->draining && LIST_EMPTY(&recorder->peers))
@@ -157,11 +159,23 @@ static void write_counters(struct recorder *recorder)
     audit_write_counters(recorder->log);
 }
 
-static void reopen(struct recorder *recorder)
+/* The supervisor refuses a reload whose log cannot be opened: nobody would look at the old one. */
+MUST_USE static bool reopen(struct recorder *recorder)
 {
+    char problem[PROBLEM_MAX] = "";
+    uint8_t buffer[PROBLEM_MAX + 8];
+    struct writer writer = writer_over(buffer, sizeof buffer);
     if (!audit_reopen(recorder->log))
-        fprintf(stderr, "countersign: cannot open the audit log again, still writing the old: %s\n",
-                strerror(errno));
+        snprintf(problem, sizeof problem,
+                 "audit.file: the recorder (uid %u) cannot open %s again: %s; make its directory "
+                 "and let that user write there. Until then events go to the file that was open",
+                 (unsigned)getuid(), recorder->config->audit.file, strerror(errno));
+    if (problem[0])
+        fprintf(stderr, "countersign: %s\n", problem);
+    struct control_prepared answer = {.problem = {(const uint8_t *)problem, strlen(problem)}};
+    control_prepared_write(&writer, &answer);
+    return writer_done(&writer) && recorder->control &&
+           channel_send(recorder->control, CONTROL_PREPARED, writer_span(&writer), -1);
 }
 
 /* The messages of the supervisor that carry no descriptor. */
@@ -173,7 +187,7 @@ MUST_USE static bool take_control(struct recorder *recorder, uint16_t type, stru
         return false;
     switch (type) {
     case CONTROL_STOP: start_draining(recorder); return true;
-    case CONTROL_RELOAD: reopen(recorder); return true;
+    case CONTROL_RELOAD: return reopen(recorder);
     case RECORDER_COUNTERS: write_counters(recorder); return true;
     default: return false;
     }

@@ -30,7 +30,7 @@ enum recorder_message {
  * Runs until the control channel says CONTROL_STOP or closes; then drains what the other processes
  * have sent, writes the counters and returns the exit status. `log_ready` is an audit log that the
  * caller opened as the recorder's own user; the recorder closes it. CONTROL_RELOAD opens the
- * file again. `config` is borrowed.
+ * file again, and is answered by CONTROL_PREPARED. `config` is borrowed.
  */
 struct audit;
 int recorder_run(const struct config *config, struct audit *log_ready, int control_fd);

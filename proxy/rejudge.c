@@ -11,9 +11,7 @@
 
 enum { GROUPS_BYTES = IDENTITY_GROUPS_MAX / 8 };
 
-/* Groups are numbered as the configuration names them. False when the new one names a group of
- * which the keeper was not asked at the login. */
-static bool renumber_groups(const struct config *from, const struct config *to, uint8_t *groups)
+bool rejudge_groups(const struct config *from, const struct config *to, uint8_t *groups)
 {
     uint8_t now[GROUPS_BYTES] = {0};
     for (unsigned i = 0; i < to->groups_count; i++) {
@@ -43,6 +41,8 @@ static void judge_tree(struct table_entry *entry, void *context)
         return;
     if (!share || !judge_share(objects->session, share + 1, tree->path, &verdict))
         objects->reason = "share";
+    else if ((objects->reason = rejudge_share_fits(objects->session, tree, share + 1)))
+        return;
     else if (verdict.encryption && !tree->client_encrypts && !objects->session->client_encrypts)
         objects->reason = "encryption";
     else
@@ -80,16 +80,20 @@ static void judge_pending(struct objects *objects)
     }
 }
 
+static const char *judge_identity(struct session *session, const struct config *before)
+{
+    if (!rejudge_groups(before, session->link->rules->config, session->identity->groups))
+        return "group_not_known";
+    return judge_login(session) ? rejudge_login_fits(session) : "login";
+}
+
 /* Tells in `objects` why the session cannot stay. */
 static void judge(struct objects *objects, const struct config *before)
 {
     struct session *session = objects->session;
-    if (!renumber_groups(before, session->link->rules->config, session->identity->groups))
-        objects->reason = "group_not_known";
-    else if (!judge_login(session))
-        objects->reason = "login";
-    else if (session->rule_encrypts && !session->client_encrypts)
-        objects->reason = "encryption";
+    objects->reason = judge_identity(session, before);
+    if (!objects->reason)
+        objects->reason = rejudge_encryption_fits(session);
     if (objects->reason)
         return;
     table_each(&session->trees, judge_tree, objects);
@@ -97,15 +101,31 @@ static void judge(struct objects *objects, const struct config *before)
     judge_pending(objects);
 }
 
+/* A login that the file server is still asked for: its client has been told nothing yet, also not
+ * whether the session is encrypted. */
+static const char *judge_half(struct session *session, const struct config *before)
+{
+    const char *reason = judge_identity(session, before);
+    session->client_encrypts |= session->client_seal && session->rule_encrypts;
+    session->client_encrypts |=
+        session->client_seal && session->link->listener->encryption >= CONFIG_ENCRYPTION_IF_OFFERED;
+    return reason;
+}
+
+/* One whose client has not proved who it is will be judged when it has. */
 static void judge_session(struct table_entry *entry, void *context)
 {
     const struct config *before = context;
     struct session *session = CONTAINER_OF(entry, struct session, by_client_id);
     struct objects objects = {session, NULL, NULL};
     struct report report;
-    if (session->state != SESSION_VALID)
+    bool half = session->state == SESSION_LOGGING_IN;
+    if (!half && session->state != SESSION_VALID && session->state != SESSION_RENEWING)
         return;
-    judge(&objects, before);
+    if (half)
+        objects.reason = judge_half(session, before);
+    else
+        judge(&objects, before);
     if (!objects.reason)
         return;
     report_start(&report, EVENT_SESSION_REJUDGED, session->link, session, LEG_CLIENT,
@@ -113,14 +133,26 @@ static void judge_session(struct table_entry *entry, void *context)
     report.event.field[FIELD_VERDICT] = "refused";
     report.event.field[FIELD_PIPE] = objects.pipe;
     report_send(session->link->worker, &report);
-    session_end(session, true);
+    if (half)
+        client_login_failed(session, STATUS_ACCESS_DENIED);
+    else
+        session_end(session, true);
 }
 
-static void look_for_login(struct table_entry *entry, void *context)
+bool rejudge_proven(struct session *session, const struct generation *asked,
+                    struct identity *identity)
 {
-    const struct session *session = CONTAINER_OF(entry, struct session, by_client_id);
-    bool *under_way = context;
-    *under_way |= session->state < SESSION_VALID || session->state == SESSION_RENEWING;
+    struct link *link = session->link;
+    if (asked == link->rules)
+        return true;
+    const char *reason = rejudge_groups(asked->config, link->rules->config, identity->groups)
+                             ? rejudge_proof_fits(link, identity)
+                             : "group_not_known";
+    if (!reason)
+        return true;
+    report_event(EVENT_SESSION_REJUDGED, link, session, LEG_CLIENT, reason, "refused");
+    client_login_failed(session, STATUS_ACCESS_DENIED);
+    return false;
 }
 
 static void end_session(struct table_entry *entry, void *context)
@@ -147,9 +179,9 @@ static int listener_now(const struct link *link, const struct generation *now)
     return -1;
 }
 
-static void end_link(struct link *link, const char *reason)
+static void end_link(struct link *link, enum leg_role leg, const char *reason)
 {
-    report_event(EVENT_SESSION_REJUDGED, link, NULL, LEG_CLIENT, reason, "refused");
+    report_event(EVENT_SESSION_REJUDGED, link, NULL, leg, reason, "refused");
     table_each(&link->sessions, end_session, NULL);
     link_end(link, END_RELOADED);
 }
@@ -157,17 +189,22 @@ static void end_link(struct link *link, const char *reason)
 static void rejudge(struct link *link, struct generation *now)
 {
     struct generation *before = link->rules;
-    bool login = false;
+    enum leg_role leg;
     int listener = listener_now(link, now);
-    table_each(&link->sessions, look_for_login, &login);
-    if (listener < 0 || login) {
-        end_link(link, listener < 0 ? "listener" : "login_under_way");
+    if (listener < 0) {
+        end_link(link, LEG_CLIENT, "listener");
         return;
     }
     link->rules = now;
     link->listener_index = (unsigned)listener;
+    link->listener = &now->config->listeners[listener];
+    link->upstream = config_upstream_of(now->config, link->listener);
     generation_hold(now);
-    table_each(&link->sessions, judge_session, (struct config *)(uintptr_t)before->config);
+    const char *reason = rejudge_link_fits(link, &leg);
+    if (reason)
+        end_link(link, leg, reason);
+    else
+        table_each(&link->sessions, judge_session, (struct config *)(uintptr_t)before->config);
     generation_release(link->worker, before);
 }
 

@@ -101,7 +101,7 @@ static void commit(struct reload *reload)
 static bool all_prepared(const struct reload *reload)
 {
     for (unsigned i = 0; i < reload->children_count; i++) {
-        if (takes_part(&reload->children[i]) && reload->children[i].preparing != 0) {
+        if (reload->children[i].preparing != 0) {
             return false;
         }
     }
@@ -289,8 +289,18 @@ static void begin(struct reload *reload)
     free(text);
 }
 
+static void open_log_again(struct child *recorder)
+{
+    if (child_tell(recorder, CONTROL_RELOAD)) {
+        recorder->preparing++;
+    } else {
+        fprintf(stderr, "countersign: the recorder is being started; it opens its log anyway\n");
+    }
+}
+
 void reload_begin(struct reload *reload, bool apply, reload_done *done, void *context)
 {
+    open_log_again(&reload->children[0]);
     if (reload->running) {
         static const char text[] = "not reloaded: another reload is under way; try again";
         report_reload(false, text, &reload->children[0]);
@@ -300,9 +310,6 @@ void reload_begin(struct reload *reload, bool apply, reload_done *done, void *co
         return;
     }
     (void)sd_notify(0, "RELOADING=1");
-    if (!child_tell(&reload->children[0], CONTROL_RELOAD)) {
-        fprintf(stderr, "countersign: the recorder is being started; it opens its log anyway\n");
-    }
     reload->running = true;
     reload->apply = apply;
     reload->done = done;

@@ -5,7 +5,7 @@
  * The supervisor reads and checks the file, and opens what listens newly. Keeper and workers get
  * its text (CONTROL_PREPARE) and answer whether they could go on with it. Only when all can are
  * they told to (CONTROL_RELOAD); otherwise they forget it (CONTROL_ABORT). The recorder opens its
- * log again in any case.
+ * log again in any case, and answers like the others whether it could.
  */
 #ifndef COUNTERSIGN_PROXY_RELOAD_H
 #define COUNTERSIGN_PROXY_RELOAD_H

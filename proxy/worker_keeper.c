@@ -16,6 +16,8 @@ static struct attempt *begin(struct session *session, bool upstream)
         return NULL;
     attempt->session = session;
     attempt->upstream = upstream;
+    attempt->rules = session->link->rules;
+    generation_hold(attempt->rules);
     session->attempt = ++worker->next_attempt;
     table_add(&worker->attempts, &attempt->by_number, session->attempt);
     return attempt;
@@ -31,6 +33,7 @@ static void finish(struct worker *worker, struct attempt *attempt)
 {
     attempt->session->attempt = 0;
     table_remove(&worker->attempts, &attempt->by_number);
+    generation_release(worker, attempt->rules);
     free(attempt);
 }
 
@@ -45,12 +48,15 @@ bool worker_accept(struct session *session, struct span token)
     static uint8_t body[CHANNEL_MESSAGE_MAX - CHANNEL_HEAD_SIZE];
     struct link *link = session->link;
     struct writer writer = writer_over(body, sizeof body);
-    if (!session->attempt && !begin(session, false))
-        return false;
+    if (!session->attempt) {
+        if (!begin(session, false))
+            return false;
+        session->keeper_listener = generation_number(link->rules, link->listener_index);
+    }
     struct keeper_accept message = {
         .attempt = session->attempt,
         .link = link->number,
-        .listener = generation_number(link->rules, link->listener_index),
+        .listener = session->keeper_listener,
         .client = {(const uint8_t *)link->client.address, strlen(link->client.address)},
         .token = token,
     };
@@ -65,10 +71,11 @@ bool worker_login(struct session *session)
     struct writer writer = writer_over(body, sizeof body);
     if (!begin(session, true))
         return false;
-    struct keeper_login message = {.attempt = session->attempt,
-                                   .link = link->number,
-                                   .upstream =
-                                       generation_number(link->generation, link->upstream_index)};
+    if (session->state < SESSION_VALID)
+        session->keeper_upstream = generation_number(
+            link->rules, (unsigned)(link->upstream - link->rules->config->upstreams));
+    struct keeper_login message = {
+        .attempt = session->attempt, .link = link->number, .upstream = session->keeper_upstream};
     memcpy(message.handle, session->handle, sizeof message.handle);
     keeper_login_write(&writer, &message);
     bool sent = send_message(link->worker, KEEPER_LOGIN, &writer);
@@ -153,8 +160,12 @@ static bool on_proven(struct worker *worker, struct span body)
     if (attempt && !attempt->upstream) {
         struct session *session = attempt->session;
         struct link *link = session->link;
+        struct generation *asked = attempt->rules;
+        generation_hold(asked);
         finish(worker, attempt);
-        client_login_proven(session, &reply);
+        if (rejudge_proven(session, asked, &reply.identity))
+            client_login_proven(session, &reply);
+        generation_release(worker, asked);
         link_settle(link);
     }
     OPENSSL_cleanse(&reply, sizeof reply);

@@ -60,7 +60,8 @@ struct worker {
 struct attempt {
     struct table_entry by_number;
     struct session *session;
-    bool upstream; /* a login, not an acceptance */
+    struct generation *rules; /* that it began under; held */
+    bool upstream;            /* a login, not an acceptance */
 };
 
 /* ---- worker_keeper.c ---- */

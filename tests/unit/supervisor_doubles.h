@@ -133,7 +133,9 @@ static bool prepare(struct actor *actor, const struct seen *seen, int fd)
     struct control_prepared answer = {
         .problem = {(const uint8_t *)problem, seen->unprepared ? sizeof problem - 1 : 0}};
 
-    close(fd);
+    if (fd >= 0) {
+        close(fd);
+    }
     control_prepared_write(&writer, &answer);
     return channel_send(actor->control, CONTROL_PREPARED, writer_span(&writer), -1);
 }
@@ -146,7 +148,9 @@ static bool on_control(void *context, uint16_t type, struct span body, int fd)
 
     switch (type) {
     case CONTROL_PEER: return control_peer_read(body, &peer) && fd >= 0 && meet(actor, fd);
-    case CONTROL_RELOAD: seen->reloads++; return true;
+    case CONTROL_RELOAD:
+        seen->reloads++;
+        return actor->id != RECORDER || prepare(actor, seen, -1);
     case CONTROL_PREPARE: seen->prepared++; return prepare(actor, seen, fd);
     case CONTROL_LISTENER: close(fd); return true;
     case CONTROL_ABORT: seen->aborts++; return true;

@@ -44,13 +44,13 @@ static void test_takes_a_restart(void **state)
 {
     (void)state;
     expect("workers: 7", "workers");
-    expect("users: {worker: somebody}", "users");
-    expect("users: {keeper_groups: [shadow]}", "users");
-    expect("audit: {file: /other}", "audit");
-    expect("audit: {syslog: true}", "audit");
-    expect("audit: {fold: 1}", "audit");
-    expect("authentication: {failures: 6}", "authentication");
-    expect("authentication: {delay_max: 0}", "authentication");
+    expect("users: {worker: somebody}", "users.worker");
+    expect("users: {keeper_groups: [shadow]}", "users.keeper_groups");
+    expect("audit: {file: /other}", "audit.file");
+    expect("audit: {syslog: true}", "audit.syslog");
+    expect("audit: {fold: 1}", "audit.fold");
+    expect("authentication: {failures: 6}", "authentication.failures");
+    expect("authentication: {delay_max: 0}", "authentication.delay_max");
     expect("state: ''", "state");
     expect("winbind: true", "winbind");
     expect("kerberos: {config: /other}", "kerberos.config");
