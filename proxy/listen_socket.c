@@ -150,14 +150,26 @@ static bool make_room(const struct config *config, unsigned workers, struct list
     return sockets->fds != NULL;
 }
 
+static const char *what_to_do(int reason)
+{
+    switch (reason) {
+    case EADDRINUSE:
+        return "; `ss -ltnp` tells by whom. Going from 0.0.0.0 or \"::\" to one address on the "
+               "same port, or back, takes a restart";
+    case EADDRNOTAVAIL: return "; this host has no such address: `ip address` lists them";
+    case EACCES: return "; start it as root, or choose a port above 1023";
+    default: return "";
+    }
+}
+
 static void tell_failure(const struct config_listener *listener, struct listen_error *error)
 {
     int reason = errno;
     char name[128];
 
     listen_name(listener, name, sizeof name);
-    snprintf(error->text, sizeof error->text, "listener %s: cannot listen on %s: %s",
-             listener->name, name, strerror(reason));
+    snprintf(error->text, sizeof error->text, "listener %s: cannot listen on %s: %s%s",
+             listener->name, name, strerror(reason), what_to_do(reason));
 }
 
 bool listen_sockets_change(const struct config *running, const struct listen_sockets *open,

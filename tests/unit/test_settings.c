@@ -246,7 +246,8 @@ static void test_listener_that_cannot_be(void **state)
     config->listeners[1].address = strdup("192.0.2.1"); /* documentation; nobody's */
     assert_false(listen_sockets_open(config, 2, &sockets, &error));
     assert_string_equal(error.text, "listener all: cannot listen on 192.0.2.1:44512: Cannot assign "
-                                    "requested address");
+                                    "requested address; this host has no such address: `ip "
+                                    "address` lists them");
     assert_null(sockets.fds);
     config_free(config);
 }
