@@ -20,8 +20,8 @@ enum keeper_message {
                              body: le32 number of its generation, to workers followed by addresses
                              (proxy/generation.h) */
     CONTROL_LISTENER = 6, /* workers: with the next listening socket of what is being prepared */
-    CONTROL_PREPARED = 7, /* child → supervisor, one for each PREPARE, and of the recorder for each
-                             RELOAD: struct control_prepared */
+    CONTROL_PREPARED = 7, /* child → supervisor, struct control_prepared. One for each PREPARE, of
+                             the recorder for each RELOAD, of workers for each RELOAD and ABORT */
     CONTROL_ABORT = 8,    /* what was prepared is not wanted */
 
     /* worker → keeper */

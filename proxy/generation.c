@@ -115,6 +115,11 @@ static bool answer(struct worker *worker, const char *problem)
            channel_send(worker->control, CONTROL_PREPARED, writer_span(&writer), -1);
 }
 
+bool generation_settled(struct worker *worker)
+{
+    return answer(worker, "");
+}
+
 static struct config *read_config(int fd)
 {
     struct config_error error;

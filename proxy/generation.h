@@ -38,6 +38,8 @@ void generation_free_all(struct worker *worker);
 MUST_USE bool generation_prepare(struct worker *worker, struct span body, int fd);
 MUST_USE bool generation_listener(struct worker *worker, struct span body, int fd);
 void generation_abort(struct worker *worker);
+/* Answers that what was prepared is used, or forgotten, and its sockets closed. */
+MUST_USE bool generation_settled(struct worker *worker);
 /* New connections get what was prepared. False when there was nothing, or listening fails. */
 MUST_USE bool generation_use(struct worker *worker);
 

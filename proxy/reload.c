@@ -25,6 +25,9 @@ struct reload {
     struct event *deadline;
     bool running;
     bool apply;
+    bool ending;                                     /* it is decided, and the workers are told */
+    bool changed;                                    /* … that all of it is used */
+    char text[sizeof(struct child_plan_error) + 64]; /* … and who asked will be told this */
     struct child_plan wanted;
     uint32_t oldest; /* generation that any worker uses */
     reload_done *done;
@@ -38,26 +41,58 @@ static bool takes_part(const struct child *child)
 
 /* ---- the end ---- */
 
-static void finish(struct reload *reload, bool done, const char *text)
+static void finish(struct reload *reload)
 {
     void *asker = reload->asker;
 
-    reload->running = false;
+    reload->running = reload->ending = false;
     reload->asker = NULL;
     event_del(reload->deadline);
-    report_reload(done, text, &reload->children[0]);
+    report_reload(reload->changed, reload->text, &reload->children[0]);
     (void)sd_notify(0, "READY=1");
     if (asker != NULL) {
-        reload->done(asker, done, text);
+        reload->done(asker, reload->changed, reload->text);
+    }
+}
+
+static bool all_answered(const struct reload *reload)
+{
+    for (unsigned i = 0; i < reload->children_count; i++) {
+        if (reload->children[i].pid != 0 && reload->children[i].preparing != 0) {
+            return false;
+        }
+    }
+    return true;
+}
+
+/* Until the workers have closed what is not listened at any more, nobody could listen there again:
+ * the next reload, which may want to, has to wait for that. */
+static void end(struct reload *reload, bool changed)
+{
+    const struct timeval delay = {RELOAD_MS / 1000, 0};
+
+    reload->ending = true;
+    reload->changed = changed;
+    if (all_answered(reload) || evtimer_add(reload->deadline, &delay) != 0) {
+        finish(reload);
     }
 }
 
 static void refuse(struct reload *reload, const char *problem)
 {
-    char text[sizeof(struct child_plan_error) + 64];
+    snprintf(reload->text, sizeof reload->text, "not reloaded, everything stays as it was: %s",
+             problem);
+    end(reload, false);
+}
 
-    snprintf(text, sizeof text, "not reloaded, everything stays as it was: %s", problem);
-    finish(reload, false, text);
+/* Workers answer to both; one that cannot be told ends, and is started again as the others are. */
+static bool tell(struct child *child, enum keeper_message type, struct span body)
+{
+    if (child->control == NULL || !channel_send(child->control, type, body, -1)) {
+        return false;
+    }
+    child->preparing += child->role == PEER_WORKER;
+    return true;
 }
 
 /* After CONTROL_PREPARE. */
@@ -66,8 +101,7 @@ static void give_up(struct reload *reload, const char *problem)
     for (unsigned i = 0; i < reload->children_count; i++) {
         struct child *child = &reload->children[i];
         if (takes_part(child) && child->pid != 0) {
-            /* One that cannot be told ends, and is started again as the others are. */
-            (void)child_tell(child, CONTROL_ABORT);
+            (void)tell(child, CONTROL_ABORT, (struct span){NULL, 0});
         }
     }
     child_plan_drop(&reload->wanted);
@@ -84,29 +118,17 @@ static void commit(struct reload *reload)
     child_plan_switch(reload->plan, &reload->wanted, reload->oldest);
     for (unsigned i = 0; writer_done(&writer) && i < reload->children_count; i++) {
         struct child *child = &reload->children[i];
-        if (takes_part(child) &&
-            (child->control == NULL ||
-             !channel_send(child->control, CONTROL_RELOAD, writer_span(&writer), -1))) {
-            /* It is ending: the one in its place starts with the new plan. */
+        if (takes_part(child) && !tell(child, CONTROL_RELOAD, writer_span(&writer))) {
             fprintf(stderr, "countersign: a child cannot be told of the reload\n");
         }
     }
     report_listeners(reload->plan->config, &reload->children[0]);
-    finish(reload, true,
-           reload->apply ? "reloaded, and applied to the sessions that are up" : "reloaded");
+    snprintf(reload->text, sizeof reload->text, "%s",
+             reload->apply ? "reloaded, and applied to the sessions that are up" : "reloaded");
+    end(reload, true);
 }
 
 /* ---- the answers ---- */
-
-static bool all_prepared(const struct reload *reload)
-{
-    for (unsigned i = 0; i < reload->children_count; i++) {
-        if (reload->children[i].preparing != 0) {
-            return false;
-        }
-    }
-    return true;
-}
 
 bool reload_answer(struct reload *reload, struct child *child, struct span body)
 {
@@ -120,6 +142,12 @@ bool reload_answer(struct reload *reload, struct child *child, struct span body)
     if (!reload->running || child->preparing != 0) {
         return true;
     }
+    if (reload->ending) {
+        if (all_answered(reload)) {
+            finish(reload);
+        }
+        return true;
+    }
     if (answer.problem.size != 0) {
         snprintf(problem, sizeof problem, "%.*s", (int)answer.problem.size,
                  (const char *)answer.problem.at);
@@ -129,7 +157,7 @@ bool reload_answer(struct reload *reload, struct child *child, struct span body)
     if (child->role == PEER_WORKER && answer.oldest < reload->oldest) {
         reload->oldest = answer.oldest;
     }
-    if (all_prepared(reload)) {
+    if (all_answered(reload)) {
         commit(reload);
     }
     return true;
@@ -137,8 +165,13 @@ bool reload_answer(struct reload *reload, struct child *child, struct span body)
 
 void reload_child_ended(struct reload *reload)
 {
-    if (reload->running) {
+    if (!reload->running) {
+        return;
+    }
+    if (!reload->ending) {
         give_up(reload, "a process ended meanwhile; try again");
+    } else if (all_answered(reload)) {
+        finish(reload);
     }
 }
 
@@ -146,7 +179,12 @@ static void on_deadline(evutil_socket_t fd, short what, void *context)
 {
     (void)fd;
     (void)what;
-    give_up(context, "a process did not answer in time");
+    struct reload *reload = context;
+    if (reload->ending) {
+        finish(reload);
+    } else {
+        give_up(reload, "a process did not answer in time");
+    }
 }
 
 /* ---- the beginning ---- */
@@ -350,7 +388,7 @@ void reload_free(struct reload *reload)
     if (reload == NULL) {
         return;
     }
-    if (reload->running) {
+    if (reload->running && !reload->ending) {
         child_plan_drop(&reload->wanted);
     }
     event_free(reload->deadline);

@@ -76,7 +76,7 @@ static bool reload(struct worker *worker, struct span body)
         return false;
     if (message.apply)
         rejudge_links(worker);
-    return true;
+    return generation_settled(worker);
 }
 
 static bool on_control(void *context, uint16_t type, struct span body, int fd)
@@ -96,7 +96,9 @@ static bool on_control(void *context, uint16_t type, struct span body, int fd)
     case CONTROL_RELOAD: return only_bytes(fd) && reload(worker, body);
     case CONTROL_PREPARE: return generation_prepare(worker, body, fd);
     case CONTROL_LISTENER: return generation_listener(worker, body, fd);
-    case CONTROL_ABORT: generation_abort(worker); return only_bytes(fd);
+    case CONTROL_ABORT:
+        generation_abort(worker);
+        return only_bytes(fd) && generation_settled(worker);
     default: (void)only_bytes(fd); return false;
     }
 }

@@ -125,19 +125,25 @@ static void note_event(struct actor *actor, struct span body)
     shared->child[actor->id].events[event.kind]++;
 }
 
-static bool prepare(struct actor *actor, const struct seen *seen, int fd)
+static bool answer(struct actor *actor, const char *problem)
 {
-    static const char problem[] = "not this one";
     uint8_t buffer[64];
     struct writer writer = writer_over(buffer, sizeof buffer);
-    struct control_prepared answer = {
-        .problem = {(const uint8_t *)problem, seen->unprepared ? sizeof problem - 1 : 0}};
+    struct control_prepared message = {.problem = {(const uint8_t *)problem, strlen(problem)}};
 
-    if (fd >= 0) {
-        close(fd);
-    }
-    control_prepared_write(&writer, &answer);
+    control_prepared_write(&writer, &message);
     return channel_send(actor->control, CONTROL_PREPARED, writer_span(&writer), -1);
+}
+
+static bool prepare(struct actor *actor, const struct seen *seen, int fd)
+{
+    close(fd);
+    return answer(actor, seen->unprepared ? "not this one" : "");
+}
+
+static bool settle(struct actor *actor)
+{
+    return answer(actor, "");
 }
 
 static bool on_control(void *context, uint16_t type, struct span body, int fd)
@@ -148,12 +154,10 @@ static bool on_control(void *context, uint16_t type, struct span body, int fd)
 
     switch (type) {
     case CONTROL_PEER: return control_peer_read(body, &peer) && fd >= 0 && meet(actor, fd);
-    case CONTROL_RELOAD:
-        seen->reloads++;
-        return actor->id != RECORDER || prepare(actor, seen, -1);
+    case CONTROL_RELOAD: seen->reloads++; return actor->id == KEEPER || settle(actor);
     case CONTROL_PREPARE: seen->prepared++; return prepare(actor, seen, fd);
     case CONTROL_LISTENER: close(fd); return true;
-    case CONTROL_ABORT: seen->aborts++; return true;
+    case CONTROL_ABORT: seen->aborts++; return actor->id == KEEPER || settle(actor);
     case RECORDER_COUNTERS: seen->counters++; return true;
     case RECORDER_EVENT: note_event(actor, body); return true;
     case CONTROL_STOP:
