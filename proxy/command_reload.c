@@ -25,8 +25,8 @@ static int usage(FILE *to, int status)
             "\n"
             "Tells the running Countersign to read configuration and credentials again and to use\n"
             "them, or, when anything is wrong with them, to go on as before; says which. Sessions\n"
-            "that are up go on under the rules they began with; with --apply they are judged by\n"
-            "the new ones, and ended where those refuse them. PATH is what `countersign run` was\n"
+            "that are up go on as they began; with --apply they are judged by what is configured\n"
+            "now, and ended where that refuses them. PATH is what `countersign run` was\n"
             "given, %s otherwise.\n",
             CONTROL_PATH);
     return status;

@@ -1,6 +1,7 @@
 /*
  * A reload that is applied to the sessions that are up: each is judged again as at its login, at
- * its TREE_CONNECTs and at the CREATEs of its pipes, by the new rules.
+ * its TREE_CONNECTs and at the CREATEs of its pipes, by listener, upstream and rules as they are
+ * now.
  */
 #include <string.h>
 

@@ -73,8 +73,8 @@ struct session {
     enum session_state state;
     enum login_step step;
     uint64_t attempt;              /* at the keeper; 0: none */
-    uint32_t keeper_listener;      /* what the keeper calls them, while it authenticates, and as */
-    uint32_t keeper_upstream;      /* long as it may be renewed: see generation_number() */
+    uint32_t keeper_listener;      /* as the attempt's first message named it to the keeper */
+    uint32_t keeper_upstream;      /* as the login named it, and each renewal has to */
     uint64_t query;                /* at the session directory; 0: none */
     uint64_t previous_id;          /* PreviousSessionId as the client gave it */
     uint64_t upstream_previous_id; /* the file server's id of that session; 0: none */

@@ -35,7 +35,9 @@ def nas():
 
 
 @pytest.fixture
-def proxy(nas):
+def proxy(nas, monkeypatch):
+    # A sanitizer keeps what was freed: little of it, so that a leak shows.
+    monkeypatch.setenv("ASAN_OPTIONS", "quarantine_size_mb=1:thread_local_quarantine_size_kb=16")
     with Proxy([listener()], [upstream(nas)], workers=2) as running:
         running.where = (running.listeners[0]["address"], running.listeners[0]["port"])
         yield running
@@ -395,11 +397,8 @@ def test_fifty_in_a_row(proxy, nas, tmp_path):
     proxy.write_configuration()
     for number in range(12):
         assert proxy.reload()[0] == 0
-        wait_until(lambda: not any(each["event"] == "none" for each in proxy.seen()), "nothing", 1)
         if number == 1:
             first = descriptors(proxy)
     assert len(proxy.children()) == 4
     assert descriptors(proxy) == first
-    # The second half of it took no more than a little (a sanitizer keeps for a while what was freed).
-    print([size >> 10 for size in sizes])
-    assert sizes[-1] - sizes[24] < 16 << 20, [size >> 20 for size in sizes]
+    assert sizes[-1] - sizes[24] < 4 << 20, [size >> 10 for size in sizes]
