@@ -107,6 +107,11 @@ static void write_custom(FILE *to, unsigned number, const char *name, const char
     write_pair(to, key, value);
 }
 
+static void write_labelled(FILE *to, const char *key, const char *name, int64_t number)
+{
+    fprintf(to, " %sLabel=%s %s=%lld", key, name, key, (long long)number);
+}
+
 /* CEF has addresses of IPv4, and others of IPv6; what is neither has no place in it. */
 static void write_address(FILE *to, const char *address, const char *four, const char *six,
                           const char *label)
@@ -188,16 +193,44 @@ static void write_extension(FILE *to, struct json_object *event)
     write_custom(to, 4, "offered", log_text(event, "offered"));
     write_custom(to, 5, "client_dialect", log_text(event, "client_dialect"));
     write_custom(to, 6, "session", log_text(event, "session"));
+    if (log_text(event, "rule"))
+        write_pair(to, "flexString1Label", "rule");
+    write_pair(to, "flexString1", log_text(event, "rule"));
+    if (log_text(event, "pipe"))
+        write_pair(to, "flexString2Label", "pipe");
+    write_pair(to, "flexString2", log_text(event, "pipe"));
+}
+
+static void write_head(FILE *to, struct json_object *event, const char *meaning)
+{
+    fputs("CEF:0|Countersign|Countersign|" COUNTERSIGN_VERSION "|", to);
+    write_escaped(to, log_text(event, "event"), '|');
+    fputc('|', to);
+    write_escaped(to, meaning, '|');
+    fprintf(to, "|%d|", severity_of(log_text(event, "severity")));
 }
 
 void log_write_cef(FILE *to, struct json_object *event)
 {
-    const char *name = log_text(event, "event");
-    fputs("CEF:0|Countersign|Countersign|" COUNTERSIGN_VERSION "|", to);
-    write_escaped(to, name, '|');
-    fputc('|', to);
-    write_escaped(to, meaning_of(name), '|');
-    fprintf(to, "|%d|", severity_of(log_text(event, "severity")));
+    write_head(to, event, meaning_of(log_text(event, "event")));
     write_extension(to, event);
+    fputc('\n', to);
+}
+
+void log_write_cef_client(FILE *to, struct json_object *event)
+{
+    write_head(to, event, "What a client can do, and what would break it");
+    fprintf(to, "cnt=%lld", (long long)log_number(event, "connections", 0));
+    write_time(to, log_text(event, "time"));
+    write_address(to, log_text(event, "client_address"), "src", "c6a2", "Source IPv6 Address");
+    write_pair(to, "msg", log_text(event, "would_break"));
+    write_labelled(to, "cn1", "logins", log_number(event, "logins", 0));
+    write_labelled(to, "cn2", "refused", log_number(event, "refused", 0));
+    write_custom(to, 1, "client_dialect", log_text(event, "client_dialect"));
+    write_custom(to, 2, "client_signing", log_text(event, "client_signing"));
+    write_custom(to, 3, "client_cipher", log_text(event, "client_cipher"));
+    write_custom(to, 4, "mechanism", log_text(event, "mechanism"));
+    write_custom(to, 5, "target_name", log_text(event, "target_name"));
+    write_custom(to, 6, "mic", log_text(event, "mic"));
     fputc('\n', to);
 }

@@ -7,6 +7,7 @@
 const char *stricter_name(enum stricter stricter)
 {
     static const char *const names[STRICTER_COUNT] = {
+        [STRICTER_DIALECT_3] = "min_dialect: 3.0",
         [STRICTER_DIALECT] = "min_dialect: 3.1.1",
         [STRICTER_ENCRYPTION] = "encryption: required",
         [STRICTER_NTLM] = "mechanisms: [kerberos]",
@@ -83,11 +84,12 @@ static bool is(const char *text, const char *word)
     return text && strcmp(text, word) == 0;
 }
 
-/* The listener may not take all that the client offers. */
-static bool offers_311(struct json_object *event)
+/* `dialect`, or one that begins so; the listener may not take all that the client offers. */
+static bool offers(struct json_object *event, const char *dialect)
 {
-    const char *offered = log_text(event, "offered");
-    return is(log_text(event, "client_dialect"), "3.1.1") || (offered && strstr(offered, "3.1.1"));
+    const char *offered = log_text(event, "offered"), *agreed = log_text(event, "client_dialect");
+    return (agreed && strncmp(agreed, dialect, strlen(dialect)) == 0) ||
+           (offered && strstr(offered, dialect));
 }
 
 static void take_link(struct summary_client *client, struct json_object *event)
@@ -106,7 +108,9 @@ static void take_link(struct summary_client *client, struct json_object *event)
     }
     if (cipher)
         keep(client->cipher, cipher);
-    if (!offers_311(event))
+    if (!offers(event, "3."))
+        client->would_break[STRICTER_DIALECT_3] += weight;
+    if (!offers(event, "3.1.1"))
         client->would_break[STRICTER_DIALECT] += weight;
     if (!cipher)
         client->would_break[STRICTER_ENCRYPTION] += weight;
@@ -115,10 +119,14 @@ static void take_link(struct summary_client *client, struct json_object *event)
 static void take_login(struct summary_client *client, struct json_object *event)
 {
     const char *mechanism = log_text(event, "mechanism");
-    client->logins++;
-    client->kerberos += is(mechanism, "kerberos");
-    client->ntlm += is(mechanism, "ntlm");
-    client->would_break[STRICTER_NTLM] += is(mechanism, "ntlm");
+    uint64_t weight = log_weight(event);
+    client->logins += weight;
+    if (is(mechanism, "kerberos"))
+        client->kerberos += weight;
+    if (is(mechanism, "ntlm")) {
+        client->ntlm += weight;
+        client->would_break[STRICTER_NTLM] += weight;
+    }
 }
 
 static struct summary_rule *rule_of(struct log_summary *summary, const char *name,
@@ -155,9 +163,13 @@ static void take_audited(struct log_summary *summary, struct json_object *event,
     rule->events += log_weight(event);
     if (!rule->first_client[0])
         keep(rule->first_client, address);
-    if (json_object_object_length(rule->clients) < SUMMARY_CLIENTS_MAX &&
+    if (json_object_object_get_ex(rule->clients, address, NULL))
+        return;
+    if (summary->rule_clients == SUMMARY_RULE_CLIENTS_MAX ||
         json_object_object_add(rule->clients, address, NULL) != 0)
         summary->beyond++;
+    else
+        summary->rule_clients++;
 }
 
 void log_summary_take(void *context, struct json_object *event)

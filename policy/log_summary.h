@@ -10,7 +10,11 @@
 #include "policy/log_read.h"
 
 /* Clients and rules beyond these are counted together. */
-enum { SUMMARY_CLIENTS_MAX = 65536, SUMMARY_RULES_MAX = 256 };
+enum {
+    SUMMARY_CLIENTS_MAX = 65536,
+    SUMMARY_RULES_MAX = 256,
+    SUMMARY_RULE_CLIENTS_MAX = 4 * SUMMARY_CLIENTS_MAX
+};
 
 struct log_summary;
 
@@ -20,10 +24,12 @@ void log_summary_free(struct log_summary *summary);
 /* For log_read(): context is the summary. */
 void log_summary_take(void *context, struct json_object *event);
 
-/* Whole, as tables, or as one JSON object. `counts`: of the files that were read. */
+/* Whole, as tables, as one JSON object, or as one event for each client. `counts`: of the files
+ * that were read. */
 void log_summary_write_text(FILE *to, const struct log_summary *summary,
                             const struct log_counts *counts);
 void log_summary_write_json(FILE *to, const struct log_summary *summary,
                             const struct log_counts *counts);
+void log_summary_write_cef(FILE *to, const struct log_summary *summary);
 
 #endif

@@ -8,6 +8,7 @@
 
 /* What could be demanded of clients. */
 enum stricter {
+    STRICTER_DIALECT_3,   /* min_dialect: 3.0 */
     STRICTER_DIALECT,     /* min_dialect: 3.1.1 */
     STRICTER_ENCRYPTION,  /* encryption: required */
     STRICTER_NTLM,        /* Kerberos only */
@@ -43,7 +44,8 @@ struct log_summary {
     struct json_object *by_address; /* address → index */
     struct summary_rule rules[SUMMARY_RULES_MAX];
     size_t rules_count;
-    uint64_t beyond; /* events of clients or rules that there was no room for */
+    size_t rule_clients; /* of all rules together */
+    uint64_t beyond;     /* events of clients or rules that there was no room for */
 };
 
 /* How a demand is written in the configuration. */

@@ -4,6 +4,7 @@
 #include <json-c/json.h>
 #include <string.h>
 
+#include "policy/log_output.h"
 #include "policy/log_summary_state.h"
 
 static void write_cell(FILE *to, const char *text, size_t width)
@@ -24,8 +25,8 @@ static const char *login_word(const struct summary_client *client)
 /* "-" where a client has not logged in, and so has said nothing. */
 static const char *sent(const struct summary_client *client, enum stricter stricter)
 {
-    if (!client->ntlm)
-        return "-";
+    if (!client->ntlm) /* a ticket is for a name, always */
+        return client->kerberos && stricter == STRICTER_TARGET_NAME ? "yes" : "-";
     return client->would_break[stricter] == 0              ? "yes"
            : client->would_break[stricter] >= client->ntlm ? "no"
                                                            : "not always";
@@ -72,8 +73,7 @@ static void write_breaking(FILE *to, const struct log_summary *summary)
         size_t count = count_breaking(summary, (enum stricter)stricter, &times);
         fprintf(to, "\n%-24s %zu of %zu clients, %llu %s\n", stricter_name((enum stricter)stricter),
                 count, summary->clients_count, (unsigned long long)times,
-                stricter == STRICTER_DIALECT || stricter == STRICTER_ENCRYPTION ? "connections"
-                                                                                : "logins");
+                stricter <= STRICTER_ENCRYPTION ? "connections" : "logins");
         for (size_t i = 0; i < summary->clients_count; i++) {
             const struct summary_client *client = &summary->clients[i];
             if (!client->would_break[stricter])
@@ -146,6 +146,8 @@ static struct json_object *client_json(const struct summary_client *client)
     add_text(object, "client_dialect", client->dialect);
     add_text(object, "client_signing", client->signing);
     add_text(object, "client_cipher", client->cipher);
+    add_text(object, "mic", sent(client, STRICTER_MIC));
+    add_text(object, "target_name", sent(client, STRICTER_TARGET_NAME));
     add_text(object, "last_seen", client->last);
     add_number(object, "connections", client->connections);
     add_number(object, "logins", client->logins);
@@ -214,4 +216,47 @@ void log_summary_write_json(FILE *to, const struct log_summary *summary,
                                                            JSON_C_TO_STRING_NOSLASHESCAPE));
     }
     json_object_put(object);
+}
+
+/* ---- CEF ---- */
+
+/* An event of its own, as what writes events takes it. */
+static struct json_object *client_event(const struct summary_client *client)
+{
+    struct json_object *event = json_object_new_object();
+    char breaks[SUMMARY_TEXT_MAX * STRICTER_COUNT * 2] = "";
+    if (!event)
+        return NULL;
+    for (unsigned stricter = 0; stricter < STRICTER_COUNT; stricter++) {
+        size_t used = strlen(breaks);
+        if (client->would_break[stricter])
+            snprintf(&breaks[used], sizeof breaks - used, "%s%s (%llu)", used ? ", " : "",
+                     stricter_name((enum stricter)stricter),
+                     (unsigned long long)client->would_break[stricter]);
+    }
+    add_text(event, "time", client->last);
+    add_text(event, "event", "client_summary");
+    add_text(event, "severity", breaks[0] ? "notice" : "info");
+    add_text(event, "client_address", client->address);
+    add_text(event, "client_dialect", client->dialect[0] ? client->dialect : "-");
+    add_text(event, "client_signing", client->signing[0] ? client->signing : "-");
+    add_text(event, "client_cipher", client->cipher[0] ? client->cipher : "-");
+    add_text(event, "mechanism", login_word(client));
+    add_text(event, "target_name", sent(client, STRICTER_TARGET_NAME));
+    add_text(event, "mic", sent(client, STRICTER_MIC));
+    add_text(event, "would_break", breaks[0] ? breaks : "-");
+    add_number(event, "connections", client->connections);
+    add_number(event, "logins", client->logins);
+    add_number(event, "refused", client->refused);
+    return event;
+}
+
+void log_summary_write_cef(FILE *to, const struct log_summary *summary)
+{
+    for (size_t i = 0; i < summary->clients_count; i++) {
+        struct json_object *event = client_event(&summary->clients[i]);
+        if (event)
+            log_write_cef_client(to, event);
+        json_object_put(event);
+    }
 }

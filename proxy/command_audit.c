@@ -47,7 +47,8 @@ static int usage(FILE *to, int status)
             "\n"
             "Output is a table, or with\n"
             "  --json            the lines of the log, or with --summary one JSON object\n"
-            "  --cef             ArcSight's Common Event Format\n"
+            "  --cef             ArcSight's Common Event Format, with --summary a line for each "
+            "client\n"
             "  --summary         for each client what it can do, and who would break under which\n"
             "                    stricter rule\n"
             "\n"
@@ -100,13 +101,17 @@ static void read_configured(struct run *run)
 
 static void conclude(const struct run *run)
 {
-    if (!run->summary && run->counts.damaged)
+    bool tells = run->summary && run->request->format != FORMAT_CEF;
+    if (!tells && run->counts.damaged)
         fprintf(stderr, "countersign audit: %llu damaged line%s passed over\n",
                 (unsigned long long)run->counts.damaged, run->counts.damaged == 1 ? "" : "s");
-    if (run->summary && run->request->format == FORMAT_JSON)
-        log_summary_write_json(stdout, run->summary, &run->counts);
-    else if (run->summary)
-        log_summary_write_text(stdout, run->summary, &run->counts);
+    if (!run->summary)
+        return;
+    switch (run->request->format) {
+    case FORMAT_TEXT: log_summary_write_text(stdout, run->summary, &run->counts); return;
+    case FORMAT_JSON: log_summary_write_json(stdout, run->summary, &run->counts); return;
+    case FORMAT_CEF: log_summary_write_cef(stdout, run->summary); return;
+    }
 }
 
 static int audit(const struct request *request, char **files)
@@ -198,7 +203,7 @@ int command_audit(int argc, char **argv)
                 return COMMAND_USAGE;
         }
     }
-    if (formats > 1 || (request.summarise && request.format == FORMAT_CEF))
+    if (formats > 1)
         return usage(stderr, COMMAND_USAGE);
     return audit(&request, &argv[optind]);
 }
