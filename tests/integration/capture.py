@@ -93,8 +93,8 @@ class Relay:
     send in its place. `target` may be changed while running.
     """
 
-    def __init__(self, target=None, address=None):
-        self.target = target
+    def __init__(self, target=None, address=None, source=None):
+        self.target, self.source = target, source  # the address that it connects from
         self.address = address or new_address()
         self.port = free_port(self.address)
         self.connections = []
@@ -139,7 +139,8 @@ class Relay:
             except OSError:
                 return
             try:
-                server = socket.create_connection(self.target, timeout=10)
+                server = socket.create_connection(
+                    self.target, timeout=10, source_address=(self.source, 0) if self.source else None)
             except OSError:
                 client.close()
                 continue
