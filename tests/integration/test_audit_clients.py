@@ -346,36 +346,39 @@ def test_several_files_in_their_order(site, tmp_path):
 
 
 def measured(*arguments):
-    """Seconds, and bytes of memory at most."""
+    """What it says, seconds, and bytes of memory at most."""
     began = time.monotonic()
     # A sanitizer keeps what was freed, and of each piece of memory some more.
     environment = {**os.environ, "ASAN_OPTIONS": "quarantine_size_mb=1"}
     with subprocess.Popen([BINARY, "audit", *arguments], stdout=subprocess.PIPE,
                           env=environment) as process:
-        size = sum(len(part) for part in iter(lambda: process.stdout.read(1 << 20), b""))
+        said = process.stdout.read()
         _, status, usage = os.wait4(process.pid, 0)
         process.returncode = os.waitstatus_to_exitcode(status)
-    assert process.returncode == 0 and size
-    return time.monotonic() - began, usage.ru_maxrss << 10, size
+    assert process.returncode == 0
+    return said, time.monotonic() - began, usage.ru_maxrss << 10
 
 
 def test_a_million_lines(tmp_path):
-    """From more clients than are told one by one, in memory that does not grow with the lines."""
+    """From more clients than are told one by one, in memory that does not grow with the lines. (Fewer
+    where a sanitizer makes everything slow.)"""
+    lines = 200_000 if "asan" in BINARY else 1_000_000
     log = tmp_path / "huge"
     line = ('{"time":"2024-05-06T07:08:09.%06dZ","event":"%s","severity":"info","verdict":"refused",'
             '"client_address":"%s","client_dialect":"2.1","rule":"r%d","user":"user%d","mechanism":"ntlm"}\n')
     names = ("link", "login", "rule_audit", "login_refused")
     with open(log, "w", encoding="ascii") as file:
-        for number in range(1_000_000):
-            address = f"10.{number >> 2 >> 14 & 255}.{number >> 2 >> 6 & 255}.{number >> 2 & 63}"
+        for number in range(lines):
+            address = ipaddress.ip_address(0x0A000000 + number % 200_000)
             file.write(line % (number, names[number % 4], address, number % 1200, number))
-    seconds, memory, _ = measured("--summary", "--json", str(log))
-    assert seconds < 120 and memory < MEMORY, (seconds, memory >> 20)
-    seconds, memory, size = measured("--event", "login", "--client", "10.1.0.0/16", "--json", str(log))
-    assert seconds < 120 and memory < 64 << 20 and size > 1000, (seconds, memory >> 20)
-    found = json.loads(command("audit", "--summary", "--json", str(log), seconds=120).stdout)
-    assert found["lines"] == 1_000_000 and len(found["clients"]) == 65536 and found["beyond"] > 0
-    assert found["damaged"] == 0 and len(found["audited_rules"]) == 256
+    said, seconds, memory = measured("--summary", "--json", str(log))
+    assert seconds < 60 and memory < MEMORY, (seconds, memory >> 20)
+    found = json.loads(said)
+    assert (found["lines"], found["damaged"]) == (lines, 0)
+    assert len(found["clients"]) == 65536 and found["beyond"] > 0 and len(found["audited_rules"]) == 256
+    said, seconds, memory = measured("--event", "login", "--client", "10.0.0.0/20", "--json", str(log))
+    assert seconds < 60 and memory < 96 << 20, (seconds, memory >> 20)
+    assert len(said.splitlines()) == lines // 200_000 * 1024
 
 
 def test_while_it_is_written():
