@@ -129,7 +129,8 @@ static const struct event_description descriptions[EVENT_KIND_COUNT] = {
     [EVENT_BINDING_REFUSED] = {"binding_refused", SEVERITY_NOTICE, 0, NULL,
                                "A client asked to bind a session to a second connection."},
     [EVENT_BYPASS_REFUSED] = {"bypass_refused", SEVERITY_NOTICE, 0, NULL,
-                              "A client asked for addresses that lead around Countersign."},
+                              "A client asked for what leads around Countersign, or a file "
+                              "server sent it there."},
     [EVENT_PROTOCOL_ERROR] = {"protocol_error", SEVERITY_WARNING, 0, NULL,
                               "A message was malformed or out of order."},
     [EVENT_LIMIT_REACHED] = {"limit_reached", SEVERITY_WARNING, 0, NULL,
