@@ -290,6 +290,7 @@ def test_renewal_that_comes_to_another_account():
             server.expired.add(next(message.session_id for message in server.requests
                                     if message.command == smb2.TREE_CONNECT))
             assert status_of(session) == EXPIRED
+            rig.proxy.wait_event("session_expired", leg="upstream", reason="file_server", user="alice")
             told = rig.proxy.wait_event("identity_changed", leg="upstream", reason="other_account",
                                         verdict="refused")
             assert (told["user"], told["account"], told["claimed"]) == ("alice", "bob", "alice")

@@ -70,6 +70,7 @@ def test_client_is_told_and_renews(rig):
         assert status(session, file_id) == smb2.SUCCESS
         wait_expired(session, file_id)
         assert status(session, file_id) == EXPIRED
+        rig.proxy.wait_event("session_expired", principal="alice@MIT.TEST", leg="client", reason="ticket")
         client.login_ticket(initiator(rig), session)
         assert status(session, file_id) == smb2.SUCCESS
         session.close(file_id)

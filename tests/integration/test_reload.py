@@ -339,6 +339,7 @@ def test_listener_comes_and_goes(rig):
     rig.proxy.write_configuration()
     reloads(rig)
     third = (extra["address"], extra["port"])
+    assert str(third[1]) in rig.proxy.wait_event("listener_up", listener="third")["text"]
     with RawClient(*third) as client:
         client.negotiate()
         session = client.login("alice")
