@@ -136,7 +136,8 @@ static const struct event_description descriptions[EVENT_KIND_COUNT] = {
     [EVENT_LIMIT_REACHED] = {"limit_reached", SEVERITY_WARNING, 0, NULL,
                              "A limit of the configuration was reached."},
     [EVENT_SESSION_REJUDGED] = {"session_rejudged", SEVERITY_WARNING, 0, NULL,
-                                "A reload was applied, and its rules refuse what was connected."},
+                                "A reload was applied, and what is configured now refuses what "
+                                "was connected."},
     [EVENT_RULE_REFUSED] = {"rule_refused", SEVERITY_WARNING, 0, NULL,
                             "A rule refused a login, a share or a named pipe."},
     [EVENT_RULE_AUDIT] = {"rule_audit", SEVERITY_NOTICE, 0, NULL,
