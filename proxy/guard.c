@@ -147,18 +147,18 @@ static struct verdict refuse_call(const struct place *place, const struct smb2_m
     return alone && answer_with_fault(place, message, data) ? answered : denied;
 }
 
-/* A login, or what is no DCE/RPC. Behind it a pipe that may have logins is left alone. */
+/* A login, or what is no DCE/RPC. Behind a login a pipe that may have them is left alone. */
 static struct verdict guard_login(const struct place *place, struct pipe *pipe, uint16_t command,
-                                  const char *reason)
+                                  bool login)
 {
     bool recorded = pipe && pipe->logins == PIPE_LOGINS_RECORDED;
     bool refused = !pipe || pipe->logins == PIPE_LOGINS_REFUSED;
     if (refused || recorded)
         tell(place, recorded ? EVENT_RULE_AUDIT : EVENT_RPC_BIND_REFUSED, place->tree, pipe,
-             command, reason, refused);
+             command, login ? "authenticated_rpc" : "no_dcerpc", refused);
     if (refused)
         return denied;
-    pipe->left_alone = true;
+    pipe->left_alone = login || recorded;
     return forward;
 }
 
@@ -178,8 +178,8 @@ static struct verdict guard_rpc(const struct place *place, const struct smb2_mes
         content = RPC_MALFORMED;
     switch (content) {
     case RPC_PLAIN: return forward;
-    case RPC_AUTHENTICATED: return guard_login(place, pipe, command, "authenticated_rpc");
-    case RPC_MALFORMED: return guard_login(place, pipe, command, "no_dcerpc");
+    case RPC_AUTHENTICATED: return guard_login(place, pipe, command, true);
+    case RPC_MALFORMED: return guard_login(place, pipe, command, false);
     case RPC_NEEDS_KEY: return refuse_call(place, message, data, what);
     default: return refuse_call(place, message, data, "unclear");
     }

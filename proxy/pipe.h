@@ -20,7 +20,9 @@ struct pipe {
     char name[PIPE_NAME_MAX];
     char *rule; /* whose verdict it is; NULL: none. Owned */
     enum pipe_logins logins;
-    bool left_alone; /* somebody has logged in inside: nothing that is written is looked at */
+    /* Somebody has logged in inside, or what was said has been recorded once: nothing that is
+     * written is looked at. */
+    bool left_alone;
     struct rpc_stream stream;
 };
 

@@ -300,6 +300,21 @@ def test_calls_inside_a_login(nas, tmp_path):
         assert not rig.proxy.seen("rpc_call_refused")
 
 
+def test_only_a_login_changes_the_key(rig):
+    """Where the rule allows logins: what is none does not let a call pass, and a login does."""
+    token = b"NTLMSSP\0" + bytes(32)
+    with Pipe(rig, "samr", SAMR, user="bob") as opened:
+        before = opened.reached()
+        opened.write(b"no DCE/RPC at all")
+        assert opened.reached() == before + 1
+        assert opened.write(a_samr_call()) == ACCESS_DENIED
+        assert rig.proxy.wait_event("rpc_call_refused", user="bob")["reason"] == "user_password"
+        opened.write(dcerpc.bind(kind=dcerpc.ALTER_CONTEXT, interface=SAMR, token=token))
+        opened.write(a_samr_call())
+        assert opened.reached() == before + 3
+    assert not rig.proxy.seen("rpc_bind_refused")
+
+
 def test_ordinary_calls(rig, tmp_path):
     rpc = rig.rpcclient(tmp_path)
     rpc.must("wkssvc_wkstagetinfo")
