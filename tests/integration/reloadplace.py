@@ -36,7 +36,7 @@ def shipped_options():
             while stack and stack[-1][0] >= indent:
                 stack.pop()
             found.append("".join(prefix for _, prefix in stack) + name)
-            stack.append((indent, name + ("[]." if name in ("listeners", "upstreams", "rules") else ".")))
+            stack.append((indent, name + ("[]." if name in ("listeners", "upstreams", "rules", "domains") else ".")))
     return {name for name in found
             if not any(other.startswith((name + ".", name + "[].")) for other in found)}
 

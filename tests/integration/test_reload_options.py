@@ -11,6 +11,7 @@ import pytest
 import bodies
 import kerberos
 import keytab
+import pac
 import smb2
 from harness import free_port, new_address
 from kerberosrig import PROXY_NAME, PROXY_SERVICE
@@ -19,6 +20,8 @@ from rawclient import Disconnected, Failed
 from reloadplace import Place, shipped_options
 from stubserver import CONTENT
 
+TRUST_INCONSISTENT = 0xC000019B  # STATUS_DOMAIN_TRUST_INCONSISTENT
+CORP_SID = "S-1-5-21-1-2-3"
 GUID = bytes(range(1, 17))
 
 
@@ -141,6 +144,24 @@ def rc4_ticket(place):
         return bool(place.login(ticket=True))
     finally:
         place.initiator = initiator
+
+
+def claimed(realm, said=None):
+    """A user of another realm is not believed to be of a domain."""
+    def seen(place):
+        entry = next(entry for entry in keytab.read(place.keytab) if entry.encryption == kerberos.AES256)
+        info = said and pac.logon_info("mallory", 1103, *said)
+        made = kerberos.make_ticket(entry, f"mallory@{realm}", logon_info=info)
+        with place.raw() as client:
+            client.negotiate()
+            with pytest.raises(Failed) as refused:  # by the file server, if it is believed
+                client.login_ticket(kerberos.Initiator(made))
+            return refused.value.status == TRUST_INCONSISTENT
+    return seen
+
+
+def domain_of(realm, **more):
+    return {"domains": [{"name": "CORP", "realm": realm, **more}]}
 
 
 def pinned(place):
@@ -279,6 +300,14 @@ TAKEN = {
     "kerberos.rc4": on_top(rc4_ticket, before=lambda p: p.upstream.update(login=["transition", "mapped"],
                                                                          service=PROXY_SERVICE + "@MIT.TEST"),
                            kerberos={"rc4": "allow"}),
+    "kerberos.domains[].name": on_top(claimed("CORP"), kerberos=domain_of("MIT.TEST")),
+    "kerberos.domains[].realm": on_top(
+        claimed("CORP"), before=lambda p: p.extra["kerberos"].update(domain_of("CORP")),
+        kerberos=domain_of("MIT.TEST")),
+    "kerberos.domains[].sid": on_top(
+        claimed("EVIL.TEST", ("EVIL", CORP_SID)),
+        before=lambda p: p.extra["kerberos"].update(domain_of("MIT.TEST")),
+        kerberos=domain_of("MIT.TEST", sid=CORP_SID)),
     "limits.connections_per_source": on_top(
         lambda p: p.reaches_limit("connections_per_source"), limits={"connections_per_source": 1}),
     "limits.login_timeout": on_top(lambda p: p.idle_is_ended(3), limits={"login_timeout": 1000}),
@@ -293,7 +322,7 @@ RULES = {f"rules[].{name}" for name in (
     "name", "preset", "who", "from.network", "from.listener", "to.upstream", "to.share", "to.pipe",
     "when.mechanism", "when.dialect", "when.signing", "when.cipher", "when.target_name", "then",
     "demand.encryption", "demand.kerberos", "demand.mutual_authentication", "demand.min_dialect",
-    "demand.read_only", "authenticated_rpc")}
+    "demand.read_only", "demand.pin", "authenticated_rpc")}
 
 
 def test_no_option_is_left_out(place):
