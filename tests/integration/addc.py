@@ -250,6 +250,5 @@ class Domain:
         path = self.path(f"cc-{user}-{os.urandom(4).hex()}")
         options = [*options, "-f" if forwardable else "-F", *(["-l", f"{lifetime}s"] if lifetime else [])]
         (host or self.client).must(["kinit", *options, "-c", path, f"{user}@{REALM}"],
-                                   input=(password or USERS[user]) + "
-")
+                                   input=(password or USERS[user]) + "\n")
         return Ccache(path, self.client.run)
