@@ -344,6 +344,22 @@ def test_smb1_negotiate_by_policy(nas, name):
         assert told["offered"] == name and not rig.at_server()
 
 
+@pytest.mark.parametrize("options,reason", [
+    ({"min_dialect": "2.1"}, "dialect_below_minimum"),
+    ({"encryption": "required"}, "client_cannot_encrypt")])
+def test_smb1_negotiate_for_less_than_is_wanted(nas, options, reason):
+    """2.0.2 is all that it could be then. What leaves the choice open is another matter."""
+    with Rig(nas, on_listener=options) as rig:
+        with rig.raw() as client:
+            client.send_frame(smb2.smb1_negotiate(["SMB 2.002"]))
+            assert client.ends() and not client.answers
+            rig.proxy.wait_event("smb1_refused", reason=reason)
+        assert not rig.at_server()
+        with rig.raw() as client:
+            client.send_frame(smb2.smb1_negotiate(["SMB 2.002", "SMB 2.???"]))
+            assert smb2.parse_negotiate_response(client.receive_frame()).dialect == smb2.WILDCARD
+
+
 def test_smb1_negotiate_comes_again(rig):
     with rig.raw() as client:
         client.send_frame(smb2.smb1_negotiate(["SMB 2.???"]))

@@ -297,6 +297,86 @@ static void test_one_credit_comes_with_the_last_response(void **state)
     assert_int_equal(expect_signed(fixture, LEG_CLIENT).credits, 1);
 }
 
+/* Rightly signed, and still no answer to what was asked. */
+static void test_answer_to_another_command(void **state)
+{
+    struct fixture *fixture = *state;
+    add_pending(fixture, SMB2_READ, AT_SERVER, AT_CLIENT);
+    response_comes(fixture, server_signer(fixture),
+                   response_header(SMB2_FLUSH, AT_SERVER, STATUS_SUCCESS), short_body());
+    assert_int_equal(fixture->link.end, END_UPSTREAM_PROTOCOL);
+    assert_int_equal(fixture->worker.events_lost, 1);
+    expect_nothing(fixture, LEG_CLIENT);
+}
+
+/* What the client asked for it gets once: with the interim response, or, when that was never sent,
+ * with the final one. */
+static void credits_come_once(struct fixture *fixture, bool passed_on)
+{
+    enum { WANTED = 10 };
+    struct smb2_header header = interim_header(SMB2_READ, AT_SERVER, ASYNC_ID);
+    fixture->config.limits.interim_hold = passed_on ? 0 : 60000;
+    add_pending(fixture, SMB2_READ, AT_SERVER, AT_CLIENT)->credits_wanted = WANTED;
+    response_comes(fixture, NULL, header, error_body());
+    interim_release(&fixture->link);
+    if (passed_on)
+        assert_int_equal(expect_message(fixture, LEG_CLIENT).credits, WANTED);
+    expect_nothing(fixture, LEG_CLIENT);
+    header.status = STATUS_ACCESS_DENIED;
+    response_comes(fixture, server_signer(fixture), header, error_body());
+    assert_int_equal(expect_signed(fixture, LEG_CLIENT).credits, passed_on ? 0 : WANTED);
+    event_del(&fixture->link.hold_timer);
+}
+
+static void test_credits_of_an_interim_response(void **state)
+{
+    credits_come_once(*state, true);
+}
+
+static void test_credits_of_an_interim_response_that_is_withheld(void **state)
+{
+    credits_come_once(*state, false);
+}
+
+/* Between LOGOFF and its answer. */
+static void test_request_in_a_session_that_logs_off(void **state)
+{
+    struct fixture *fixture = *state;
+    traffic_begin(fixture);
+    add_tree(fixture, PLAIN_TREE, false);
+    request_comes(fixture, request_header(SMB2_LOGOFF, 1, 0), short_body());
+    assert_int_equal(expect_signed(fixture, LEG_UPSTREAM).command, SMB2_LOGOFF);
+    request_comes(fixture, request_header(SMB2_FLUSH, 2, PLAIN_TREE), flush_body());
+    assert_int_equal(expect_signed(fixture, LEG_CLIENT).status, STATUS_USER_SESSION_DELETED);
+    expect_nothing(fixture, LEG_UPSTREAM);
+    assert_int_equal(fixture->link.end, END_NONE);
+}
+
+/* The file server has ended the session, and answers nothing of it any more. */
+static void test_what_waits_in_a_session_that_ends(void **state)
+{
+    struct fixture *fixture = *state;
+    uint32_t told[4] = {0};
+    add_pending(fixture, SMB2_CHANGE_NOTIFY, AT_SERVER, 1);
+    add_pending(fixture, SMB2_LOCK, AT_SERVER + 1, 2);
+    add_pending(fixture, SMB2_FLUSH, AT_SERVER + 2, 3);
+    struct signer *signer = fixture->session->client_signer;
+    session_end(fixture->session, false);
+    fixture->session = NULL;
+    for (unsigned i = 0; i < 3; i++) {
+        uint8_t frame[TRAFFIC_ROOM];
+        struct smb2_header header;
+        size_t size = next_frame(fixture, LEG_CLIENT, frame);
+        assert_true(smb2_header_read((struct span){frame, size}, &header));
+        assert_true(signer_verify(signer, frame, size)); /* the link remembers it */
+        told[header.message_id] = header.status;
+    }
+    assert_int_equal(told[1], STATUS_NOTIFY_CLEANUP);
+    assert_int_equal(told[2], STATUS_USER_SESSION_DELETED);
+    assert_int_equal(told[3], STATUS_USER_SESSION_DELETED);
+    expect_nothing(fixture, LEG_CLIENT);
+}
+
 /* All that is inside a TRANSFORM is of its session; no session at all may only a break be of. */
 static void other_session_inside(struct fixture *fixture, uint16_t command, uint64_t message_id,
                                  uint64_t session_id)
@@ -357,6 +437,11 @@ int main(void)
         TEST(test_one_async_id_for_two_requests),
         TEST(test_one_async_id_for_two_requests_in_one_frame),
         TEST(test_two_async_ids_in_one_frame),
+        TEST(test_answer_to_another_command),
+        TEST(test_credits_of_an_interim_response),
+        TEST(test_credits_of_an_interim_response_that_is_withheld),
+        TEST(test_request_in_a_session_that_logs_off),
+        TEST(test_what_waits_in_a_session_that_ends),
         TEST(test_other_session_inside_a_transform),
         TEST(test_no_session_inside_a_transform),
         TEST(test_break_of_another_session_inside_a_transform),
