@@ -49,13 +49,12 @@ void durable_note_ioctl(struct session *session, struct span message)
         worker_enter_durable(session, get_le64(body.file_id));
 }
 
-bool durable_must_ask(struct link *link, const struct smb2_message *message)
+bool durable_must_ask(struct link *link, struct session *session,
+                      const struct smb2_message *message)
 {
     uint64_t persistent_id;
-    struct session *session = link_session(link, message->header.session_id);
     struct durable_check *check = &link->durable;
-    if (message->header.command != SMB2_CREATE || !session || session->state != SESSION_VALID ||
-        !is_mapped(session) ||
+    if (message->header.command != SMB2_CREATE || !session || !is_mapped(session) ||
         !durable_reconnects((struct span){message->at, message->size}, &persistent_id))
         return false;
     /* One question for a frame: of several handles in one chain only the first can be had. */

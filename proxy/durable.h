@@ -19,8 +19,10 @@ void durable_note(struct session *session, const struct create_response *body);
  * in the same way as a durable one. */
 void durable_note_ioctl(struct session *session, struct span message);
 
-/* True when a request has to wait until the recorder has said whose handle it wants back. */
-bool durable_must_ask(struct link *link, const struct smb2_message *message);
+/* True when a request of a session (NULL: of none) has to wait until the recorder has said whose
+ * handle it wants back. */
+bool durable_must_ask(struct link *link, struct session *session,
+                      const struct smb2_message *message);
 /* True when that is the session's own identity's; otherwise there is an event. */
 bool durable_may_have(struct link *link, struct session *session, struct span message);
 /* The recorder's answer. */

@@ -217,7 +217,8 @@ static bool may_go_on(struct link *link, uint32_t charge)
 static bool hold(struct link *link, struct frame *frame, size_t count, const struct session *opened)
 {
     uint32_t charge = upstream_charge(link, count);
-    for (size_t i = 0; i < count && !durable_must_ask(link, &parts[i].message); i++)
+    for (size_t i = 0; i < count && !durable_must_ask(link, parts[i].session, &parts[i].message);
+         i++)
         ;
     if (may_go_on(link, charge))
         return false;

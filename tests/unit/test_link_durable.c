@@ -156,14 +156,56 @@ static void test_each_frame_is_asked_about(void **state)
     close_recorder(fixture, &recorder);
 }
 
+/* A chain says of its second request only that it is of the first one's session. */
+static void test_reconnect_behind_another_request(void **state)
+{
+    struct fixture *fixture = *state;
+    struct signer *signer = fixture->session->client_signer;
+    struct recorder recorder = {.says = DIRECTORY_FOUND};
+    struct traffic traffic = {.size = 0};
+    struct smb2_header create = request_header(SMB2_CREATE, 2, UINT32_MAX);
+    uint8_t room[128], frame[TRAFFIC_ROOM];
+    open_recorder(fixture, &recorder);
+    create.flags = SMB2_FLAGS_RELATED_OPERATIONS;
+    create.session_id = SMB2_SESSION_ID_RELATED;
+    traffic_add(&traffic, signer, request_header(SMB2_FLUSH, 1, PLAIN_TREE), flush_body(), true);
+    traffic_add(&traffic, signer, create, reconnect_body(room, sizeof room, 1), false);
+    from_client(fixture, &traffic);
+    for (unsigned i = 0; i < ROUNDS; i++)
+        event_base_loop(fixture->worker.base, EVLOOP_NONBLOCK);
+    assert_int_equal(recorder.asked, 1);
+    size_t size = next_frame(fixture, LEG_UPSTREAM, frame);
+    assert_true(size > 2 * SMB2_HEADER_SIZE);
+    expect_nothing(fixture, LEG_CLIENT);
+    close_recorder(fixture, &recorder);
+}
+
+/* The session goes on while its client authenticates again. */
+static void test_reconnect_during_a_renewal(void **state)
+{
+    struct fixture *fixture = *state;
+    struct recorder recorder = {.says = DIRECTORY_FOUND};
+    uint8_t room[128];
+    open_recorder(fixture, &recorder);
+    fixture->session->state = SESSION_RENEWING;
+    request_comes(fixture, request_header(SMB2_CREATE, 1, PLAIN_TREE),
+                  reconnect_body(room, sizeof room, 5));
+    for (unsigned i = 0; i < ROUNDS; i++)
+        event_base_loop(fixture->worker.base, EVLOOP_NONBLOCK);
+    assert_int_equal(recorder.asked, 1);
+    assert_int_equal(expect_signed(fixture, LEG_UPSTREAM).command, SMB2_CREATE);
+    expect_nothing(fixture, LEG_CLIENT);
+    close_recorder(fixture, &recorder);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, fixture_open, fixture_close)
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(test_two_reconnects_in_one_frame),
-        TEST(test_two_reconnects_of_another_user),
-        TEST(test_each_frame_is_asked_about),
+        TEST(test_two_reconnects_in_one_frame), TEST(test_two_reconnects_of_another_user),
+        TEST(test_each_frame_is_asked_about),   TEST(test_reconnect_behind_another_request),
+        TEST(test_reconnect_during_a_renewal),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
