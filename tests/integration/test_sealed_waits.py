@@ -19,13 +19,15 @@ CANCELLED = 0xC0000120
 ALL_CIPHERS = (2, 4, 1, 3)
 READ_WRITE = 0x0012019F
 QUIET = {"kernel oplocks": "no", "kernel change notify": "no"}
-REQUIRED, ON_DATA = {"encryption": "required"}, {"encrypted_shares": ["data"]}
+REQUIRED, OFF, ON_DATA = {"encryption": "required"}, {"encryption": "off"}, {"encrypted_shares": ["data"]}
 # Options of the file server, of its share, of the listener and of the upstream.
 WHY = {"the file server demands it": ({"smb encrypt": "required"}, {}, {}, {}),
        "its share demands it": ({}, {"smb encrypt": "required"}, {}, {}),
-       "client leg": ({}, {}, REQUIRED, {}),
-       "upstream leg": ({}, {}, {}, REQUIRED),
+       "client leg": ({}, {}, REQUIRED, OFF),
+       "upstream leg": ({}, {}, OFF, REQUIRED),
        "both": ({}, {}, REQUIRED, REQUIRED),
+       "share on client leg": ({}, {}, ON_DATA, OFF),
+       "share on upstream leg": ({}, {}, OFF, ON_DATA),
        "share on both": ({}, {}, ON_DATA, ON_DATA)}
 
 
@@ -34,7 +36,8 @@ def sealed_rig(request):
     extra, share, on_listener, on_upstream = WHY[request.param]
     with Nas(extra={**QUIET, **extra}, share_options=share) as nas, \
             Rig(nas, on_listener=on_listener, on_upstream=on_upstream) as rig:
-        rig.seals_upstream = request.param != "client leg"
+        rig.seals_client = not request.param.endswith("upstream leg")
+        rig.seals_upstream = not request.param.endswith("client leg")
         yield rig
 
 
@@ -43,6 +46,7 @@ def enter(rig, user):
     client.negotiate(ciphers=ALL_CIPHERS)
     session = client.login(user)
     session.tree_connect()
+    assert session.encrypts == rig.seals_client
     return client, session
 
 
