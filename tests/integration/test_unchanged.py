@@ -4,6 +4,7 @@ And what does not go through, since it would lead around the proxy.
 """
 
 import os
+import select
 import struct
 
 import pytest
@@ -253,6 +254,39 @@ def test_malformed_chain(rig, next_command):
         assert client.ends() and not client.answers
         rig.proxy.wait_event("protocol_error", leg="client", reason="broken_chain")
     assert not rig.at_server(smb2.CREATE)
+
+
+# Leases of one client on several connections.
+
+def test_leases_of_one_client_on_several_connections(nas):
+    """smbd, for which they are one client with channels, tells of each break on which it likes: the
+    client hears of it once, there, and can acknowledge it on any."""
+    nas.empty_share()
+    with Rig(nas, workers=3) as rig, rig.raw() as other:
+        clients, sessions = [rig.raw() for _ in range(4)], []
+        for client in clients:
+            client.guid = clients[0].guid
+            sessions.append(entered(client, capabilities=0x7))
+        keys = [os.urandom(16) for _ in clients]
+        for number, session in enumerate(sessions):
+            session.create(f"f{number}", access=READ_WRITE, oplock=bodies.OPLOCK_LEASE,
+                           contexts=bodies.lease_context(keys[number]))
+            os.chmod(os.path.join(nas.share, f"f{number}"), 0o666)
+        other.negotiate()
+        bob = other.login("bob")
+        bob.tree_connect()
+        for number in (2, 0, 3, 1):
+            waiting = other.send(smb2.CREATE, bodies.create(f"f{number}", access=READ_WRITE), bob)
+            ready, _, _ = select.select([client.socket for client in clients], [], [], 10)
+            told, = [client.notification() for client in clients if client.socket in ready]
+            assert told.body[8:24] == keys[number]
+            sessions[number].must(smb2.OPLOCK_BREAK, bodies.lease_acknowledge(keys[number], told.body[28]))
+            assert other.answer(waiting).status == smb2.SUCCESS
+        for session in sessions:
+            session.must(smb2.ECHO, bodies.empty())
+            session.client.__exit__()
+        assert not any(client.notifications for client in clients)
+        assert not rig.proxy.seen("upstream_forged")
 
 
 # The server's own name.
