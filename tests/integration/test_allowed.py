@@ -127,6 +127,36 @@ def test_chain_is_answered_one_by_one():
         assert not [event for event in proxy.seen() if is_bad(event)]
 
 
+class Interim(Conversation):
+    """Puts the interim response to a READ into the chain of the answer before it."""
+
+    def __init__(self, stub, client):
+        super().__init__(stub, client)
+        self.before = None
+
+    def _answer(self, request, key, body=ERROR_BODY, status=SUCCESS, **options):
+        if request.command == smb2.FLUSH and request.next_command:
+            self.before = smb2.align8(self._response(request, body, status, **options))
+        else:
+            super()._answer(request, key, body, status, **options)
+
+    def _read(self, message, key):
+        first = sign(self.algorithm, key, smb2.replace_header(self.before, next_command=len(self.before)))
+        self._send(first + self._response(message, ERROR_BODY, PENDING, tree=ASYNC_ID, flags=ASYNC))
+        self._answer(message, key, self._data(), tree=ASYNC_ID, flags=ASYNC)
+
+
+def test_interim_response_in_a_chain():
+    with before(Interim, proxy={"extra": {"limits": {"interim_hold": HOLD}}}) as (_, proxy, connect):
+        client, session = enter(connect)
+        with client:
+            flushed, read = client.compound([(smb2.FLUSH, bodies.flush(FILE_ID)), (smb2.READ, READ_ALL)],
+                                            session, related=False)
+            assert flushed.status == SUCCESS and not flushed.next_command
+            assert bodies.read_data(read) == CONTENT and not client.interims
+        assert not [event for event in proxy.seen() if is_bad(event)]
+
+
 # Breaks where and when it pleases.
 
 def oplock_break(file_id=FILE_ID, session_id=0):

@@ -241,6 +241,30 @@ def test_long_chain(rig):
             assert message.next_command == len(message.raw) and message.next_command % 8 == 0
 
 
+@pytest.mark.parametrize("ends_by", ["a change", "MessageId", "AsyncId"])
+def test_chain_whose_last_request_waits(rig, ends_by):
+    """It leaves the chain: the others are answered at once."""
+    client, session = rig.established()
+    with client:
+        open_it = bodies.create("", options=bodies.DIRECTORY_FILE, disposition=bodies.OPEN,
+                                access=bodies.READ_ACCESS)
+        first = client.build(smb2.CREATE, open_it, session, next_command=64 + len(open_it) + 7 & ~7)
+        second = client.build(smb2.CHANGE_NOTIFY, bodies.change_notify(bodies.NO_FILE), session, **FOLLOWS)
+        created, waiting = (smb2.parse_header(raw).message_id for raw in (first, second))
+        client.waiting.update({created: session, waiting: session})
+        client.send_frame(first + second)
+        assert client.answer(created).status == smb2.SUCCESS
+        told = client.interim()
+        assert told.message_id == waiting and told.session_id == session.id
+        if ends_by == "a change":
+            session.close(session.create("appeared"))
+            assert "appeared".encode("utf-16-le") in client.answer(waiting).raw
+        else:
+            how = {"flags": ASYNC, "async_id": told.tree} if ends_by == "AsyncId" else {}
+            client.send(smb2.CANCEL, bodies.empty(), session, message_id=waiting, **how)
+            assert client.answer(waiting).status == CANCELLED
+
+
 @pytest.mark.parametrize("next_command", [4, 60, 68, 8 * 1000, 0xFFFFFFF8, 128 + 24])
 def test_malformed_chain(rig, next_command):
     """Not a multiple of 8, or not to where another message is: the connection ends, with nothing done."""
