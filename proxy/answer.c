@@ -118,3 +118,18 @@ void answer_no_session(struct link *link, const struct smb2_message *request, ui
     }
     answer_send(&answer);
 }
+
+void answer_ended(struct link *link, const struct smb2_header *request, uint64_t id)
+{
+    const struct ended_session *ended = link_find_ended(link, id);
+    struct smb2_header named = *request;
+    struct answer answer;
+    named.session_id = id;
+    if (!ended || !ended->client_seal ||
+        !answer_start(&answer, link, NULL, &named, STATUS_USER_SESSION_DELETED, 16))
+        return;
+    error_body_write(&answer.writer);
+    if (writer_done(&answer.writer))
+        seal_send_with(&link->client, ended->client_seal, answer.message,
+                       writer_size(&answer.writer));
+}

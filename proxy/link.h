@@ -93,6 +93,8 @@ struct ended_session {
     uint64_t upstream_id;
     struct signer *signer;        /* of the client leg; NULL: the slot is free */
     struct sealer *upstream_open; /* late answers still come encrypted; NULL: they are not */
+    struct sealer *client_open; /* and so do requests that were on their way, which are answered */
+    struct sealer *client_seal; /* so; NULL: the leg has no cipher */
 };
 
 /* A break that came before the response to the CREATE that it is about. */
@@ -304,9 +306,13 @@ MUST_USE bool seal_close(struct leg *leg, struct session *session, uint8_t *mess
  * no room there and they are copied. True when they were queued in their own place. */
 bool seal_send(struct leg *leg, struct session *session, const struct frame *frame, uint8_t *at,
                size_t size, bool encrypt, bool taken);
-/* The same for a message of our own, in room that came from stream_own(). */
+/* The session of a frame's TRANSFORM, by the id that the frame names; 0: it is none. */
+uint64_t seal_session_of(const struct frame *frame);
+/* The same as seal_send() for a message of our own, in room that came from stream_own(). */
 void seal_send_own(struct leg *leg, struct session *session, uint8_t *message, size_t size,
                    bool encrypt);
+/* The same with a key that is no session's any more; NULL: as it is. */
+void seal_send_with(struct leg *leg, struct sealer *sealer, uint8_t *message, size_t size);
 
 /* ---- answer.c: responses of our own to the client ---- */
 
@@ -320,6 +326,9 @@ void answer_error(struct link *link, struct session *session, const struct smb2_
  * otherwise there is no key, and the answer bears the request's own signature, if it had one, as
  * servers do it: clients that know a session take no unsigned answer for it. */
 void answer_no_session(struct link *link, const struct smb2_message *request, uint32_t status);
+/* USER_SESSION_DELETED for a request that came in a TRANSFORM of the session `id`, which has ended:
+ * under the key that it had. */
+void answer_ended(struct link *link, const struct smb2_header *request, uint64_t id);
 
 /* A response in the making. */
 struct answer {
@@ -405,6 +414,7 @@ void tree_release(struct session *session);
 /* ---- session life on a link (session_life.c) ---- */
 struct session *link_session(const struct link *link, uint64_t client_id);
 /* The client leg's key of a session that ended on this link not long ago, or NULL. */
+struct ended_session *link_find_ended(const struct link *link, uint64_t client_id);
 struct signer *link_ended_signer(const struct link *link, uint64_t client_id);
 /* What decrypts the file server's late answers in a session that we have ended, or NULL. */
 struct sealer *link_ended_opener(const struct leg *leg, uint64_t id);

@@ -262,22 +262,37 @@ static void take_frame(struct link *link, struct frame *frame, size_t count,
         buffer_release(parts[i].alone.buffer);
 }
 
+/* A frame in a TRANSFORM of a session that has ended: nothing of it is carried out. */
+static void take_ended(struct link *link, size_t count, uint64_t id)
+{
+    for (size_t i = 0; i < count && !link_ended(link); i++) {
+        const struct smb2_header *header = &parts[i].message.header;
+        if (header->session_id != id && header->session_id != SMB2_SESSION_ID_RELATED)
+            link_refuse(link, END_BAD_SIGNATURE, EVENT_BAD_SIGNATURE, LEG_CLIENT,
+                        "other_session_inside_transform");
+        else if (header->command != SMB2_CANCEL)
+            answer_ended(link, header, id);
+    }
+}
+
 void request_frame(struct link *link, struct frame *frame)
 {
     struct session *opened;
+    uint64_t sealed = seal_session_of(frame);
     if (!seal_open(&link->client, frame, &opened) || is_foreign(link, frame))
         return;
     size_t count = split(link, frame, opened);
     if (count == 0 || !take_credits(link, count))
         return;
-    if (count == 1 && parts[0].message.header.command == SMB2_SESSION_SETUP)
+    if (sealed && !opened)
+        take_ended(link, count, sealed);
+    else if (count == 1 && parts[0].message.header.command == SMB2_SESSION_SETUP)
         client_session_setup(link, &parts[0].message);
     else
         take_frame(link, frame, count, opened);
 }
 
-/* The frame has been decrypted, if it was encrypted; all of it is of that session, so when it has
- * ended since, nothing of it is carried out. */
+/* The frame has been decrypted, if it was encrypted, perhaps in a session that has ended since. */
 void request_retry(struct link *link)
 {
     if (link->durable.state == DURABLE_ASKED && !link_session(link, link->durable.session_id))
@@ -289,7 +304,9 @@ void request_retry(struct link *link)
     link->frame_is_held = false;
     link->held_charge = 0;
     size_t count = split(link, &frame, opened);
-    if (count)
+    if (link->held_session && !opened)
+        take_ended(link, count, link->held_session);
+    else if (count)
         take_frame(link, &frame, count, opened);
     buffer_release(frame.buffer);
 }

@@ -23,6 +23,16 @@ static struct session *find_session(const struct leg *leg, uint64_t id)
     return entry ? CONTAINER_OF(entry, struct session, by_upstream_id) : NULL;
 }
 
+uint64_t seal_session_of(const struct frame *frame)
+{
+    struct reader reader = reader_over(frame->at, frame->size);
+    uint32_t protocol;
+    uint64_t id;
+    bool sealed = read_le32(&reader, &protocol) && protocol == SMB2_TRANSFORM_PROTOCOL_ID &&
+                  transform_read((struct span){frame->at, frame->size}, &id);
+    return sealed ? id : 0;
+}
+
 bool seal_open(struct leg *leg, struct frame *frame, struct session **session)
 {
     struct reader reader = reader_over(frame->at, frame->size);
@@ -93,11 +103,10 @@ static struct sealer *sealer_of(const struct leg *leg, const struct session *ses
     return leg->role == LEG_CLIENT ? session->client_seal : session->upstream_seal;
 }
 
-void seal_send_own(struct leg *leg, struct session *session, uint8_t *message, size_t size,
-                   bool encrypt)
+void seal_send_with(struct leg *leg, struct sealer *sealer, uint8_t *message, size_t size)
 {
-    if (encrypt) {
-        if (!sealer_seal(sealer_of(leg, session), message, size)) {
+    if (sealer) {
+        if (!sealer_seal(sealer, message, size)) {
             link_end(leg->link, END_MEMORY);
             return;
         }
@@ -106,6 +115,12 @@ void seal_send_own(struct leg *leg, struct session *session, uint8_t *message, s
     }
     if (!stream_send_own(&leg->stream, message, size))
         link_end(leg->link, END_MEMORY);
+}
+
+void seal_send_own(struct leg *leg, struct session *session, uint8_t *message, size_t size,
+                   bool encrypt)
+{
+    seal_send_with(leg, encrypt ? sealer_of(leg, session) : NULL, message, size);
 }
 
 /* The room that a transport header, and a TRANSFORM_HEADER, need before `at`. */

@@ -13,18 +13,28 @@ struct session *link_session(const struct link *link, uint64_t client_id)
     return entry ? CONTAINER_OF(entry, struct session, by_client_id) : NULL;
 }
 
-struct signer *link_ended_signer(const struct link *link, uint64_t client_id)
+struct ended_session *link_find_ended(const struct link *link, uint64_t client_id)
 {
     for (unsigned i = 0; link->ended && i < ENDED_SESSIONS; i++)
         if (link->ended[i].signer && link->ended[i].client_id == client_id)
-            return link->ended[i].signer;
+            return &link->ended[i];
     return NULL;
+}
+
+struct signer *link_ended_signer(const struct link *link, uint64_t client_id)
+{
+    const struct ended_session *ended = link_find_ended(link, client_id);
+    return ended ? ended->signer : NULL;
 }
 
 struct sealer *link_ended_opener(const struct leg *leg, uint64_t id)
 {
     const struct link *link = leg->link;
-    for (unsigned i = 0; leg->role == LEG_UPSTREAM && link->ended && i < ENDED_SESSIONS; i++)
+    if (leg->role == LEG_CLIENT) {
+        const struct ended_session *ended = link_find_ended(link, id);
+        return ended ? ended->client_open : NULL;
+    }
+    for (unsigned i = 0; link->ended && i < ENDED_SESSIONS; i++)
         if (link->ended[i].upstream_open && link->ended[i].upstream_id == id)
             return link->ended[i].upstream_open;
     return NULL;
@@ -34,6 +44,8 @@ static void free_ended(struct ended_session *ended)
 {
     signer_free(ended->signer);
     sealer_free(ended->upstream_open);
+    sealer_free(ended->client_open);
+    sealer_free(ended->client_seal);
 }
 
 void link_free_ended(struct link *link)
@@ -55,10 +67,14 @@ static void remember_ended(struct link *link, struct session *session)
         return;
     struct ended_session *slot = &link->ended[link->ended_next++ % ENDED_SESSIONS];
     free_ended(slot);
-    *slot = (struct ended_session){session->client_id, session->upstream_id, session->client_signer,
-                                   session->upstream_open};
+    *slot = (struct ended_session){.client_id = session->client_id,
+                                   .upstream_id = session->upstream_id,
+                                   .signer = session->client_signer,
+                                   .upstream_open = session->upstream_open,
+                                   .client_open = session->client_open,
+                                   .client_seal = session->client_seal};
     session->client_signer = NULL;
-    session->upstream_open = NULL;
+    session->upstream_open = session->client_open = session->client_seal = NULL;
 }
 
 /* Everything that still waits for the file server gets our own signed answer; what the file server

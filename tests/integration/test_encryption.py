@@ -230,6 +230,25 @@ def test_chain_of_two_users_inside_a_transform(rig, sealed_pair):
     assert not os.path.exists(os.path.join(rig.server.share, "as bob"))
 
 
+def test_sealed_request_of_a_session_that_has_ended(rig, sealed_pair):
+    """It was on its way. Its user is told so, sealed, and the others on the connection stay."""
+    client, alice, bob = sealed_pair
+    alice.logoff()
+    before = len(rig.at_server())
+    for command, body in ((smb2.ECHO, bodies.empty()), (smb2.CREATE, bodies.create("late"))):
+        answer = alice.ask(command, body)
+        assert answer.status == smb2.USER_SESSION_DELETED and answer.session_id == alice.id
+    answers = client.compound([(smb2.CREATE, bodies.create("late")),
+                               (smb2.CLOSE, bodies.close(bodies.NO_FILE))], alice)
+    assert [answer.status for answer in answers] == [smb2.USER_SESSION_DELETED] * 2
+    assert len(rig.at_server()) == before
+    bob.close(bob.create("still here"))
+    # The key is good for nothing else.
+    client.send_frame(client.seal(alice, client.build(smb2.CREATE, bodies.create("late"), bob)))
+    expect_end(rig, client)
+    assert not os.path.exists(os.path.join(rig.server.share, "late"))
+
+
 def test_transform_inside_a_transform(rig, sealed_pair):
     client, alice, _ = sealed_pair
     inner = client.seal(alice, client.build(smb2.ECHO, bodies.empty(), alice, sign_as="none"))

@@ -231,13 +231,15 @@ static void test_held_frame_of_an_encrypted_session(void **state)
 static void test_held_frame_of_an_encrypted_session_that_has_ended(void **state)
 {
     struct fixture *fixture = *state;
+    struct peer_keys keys = add_keys(fixture);
     hold_a_sealed_flush(fixture);
     session_end(fixture->session, false);
     fixture->session = NULL;
     credits_come(fixture);
-    assert_int_equal(expect_message(fixture, LEG_CLIENT).status, STATUS_USER_SESSION_DELETED);
+    assert_int_equal(expect_sealed(fixture, LEG_CLIENT, &keys).status, STATUS_USER_SESSION_DELETED);
     assert_int_equal(fixture->link.end, END_NONE);
     expect_nothing(fixture, LEG_UPSTREAM);
+    free_keys(&keys);
 }
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, fixture_open, fixture_close)
