@@ -10,11 +10,12 @@ import pytest
 import bodies
 import ntlm
 import smb2
+import spnego
 from capture import TO_CLIENT, TO_SERVER
 from harness import USERS, wait_until
 from kerberosrig import PROXY_NAME
 from proxy import listener
-from rawclient import Disconnected, Failed
+from rawclient import Disconnected, Failed, NtlmLogin
 from reloadplace import Place
 
 CIPHERS = (2, 4, 1, 3)
@@ -167,24 +168,6 @@ def test_read_only_holds_for_what_is_open(place):
         apply(place)
         session.write(session.create("new"), b"again")
         assert session.read(kept, 14) == b"written before"
-
-
-def test_share_that_is_refused_while_the_file_server_is_asked(place):
-    """A TREE_CONNECT that went upstream under the old rules comes back under the new."""
-    client, session = place.established("bob")
-    with client:
-        waits = threading.Event()
-
-        place.relay.hook = holding(waits, smb2.TREE_CONNECT)
-        number = client.send(smb2.TREE_CONNECT, bodies.tree_connect(f"\\\\{PROXY_NAME}\\IPC$"), session)
-        wait_until(lambda: place.relay.last().messages(TO_SERVER, smb2.TREE_CONNECT),
-                   "the file server to be asked", 5)
-        rule(place, to={"share": ["IPC$"]}, then="refuse")
-        waits.set()
-        place.relay.hook = None
-        assert client.answer(number).status == smb2.ACCESS_DENIED
-        assert place.proxy.wait_event("rule_refused")["share"].endswith("IPC$")
-        works(session)
 
 
 # Listener and upstream.
@@ -372,7 +355,8 @@ class Halfway:
 
     def _log_in(self):
         try:
-            self.result = self.client.login_by(self.initiator)
+            way = NtlmLogin(self.initiator, [spnego.OID_NTLMSSP], True, False)
+            self.result = self.client._log_in(way, self.session, "right", 0)
         except (Failed, Disconnected) as failure:
             self.result = failure
 
@@ -410,6 +394,20 @@ def test_login_under_way_is_refused(place):
         works_again = client.login("bob", target_name=f"cifs/{PROXY_NAME}")
         works_again.tree_connect()
         works(works_again)
+
+
+@pytest.mark.parametrize("change", ["refuse", "allow"])
+def test_session_that_is_authenticated_again_meanwhile(place, change):
+    """It has been judged itself; what it does again is judged when it is done."""
+    client, session = place.established()
+    with client, Halfway(client, "alice", session=session) as login:
+        rule(place, who=["alice"], then=change)
+        if change == "refuse":
+            assert why(place, user="alice") == "login"
+            assert login.finish().status == smb2.USER_SESSION_DELETED
+        else:
+            assert login.finish() is session
+            works(session)
 
 
 def test_login_under_way_encrypts(place):
