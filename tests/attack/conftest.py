@@ -1,4 +1,4 @@
-"""The attacks use the peers and recordings of the integration tests."""
+"""The attacks use the peers and recordings of the integration tests, each with a proxy of its own."""
 
 import os
 import sys
@@ -8,25 +8,17 @@ import pytest
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "../integration"))
 
 # pylint: disable=wrong-import-position
-from fixtures import module_rig, nas, realm, rig
-from harness import USERS
-from kerberosrig import KerberosRig
+from audit_log import ATTACKER
+from fixtures import nas, realm
+from rig import Rig
 
-__all__ = ["module_rig", "nas", "realm", "rig"]
-
-
-@pytest.fixture(scope="module")
-def module_kerberos_rig(realm):  # pylint: disable=redefined-outer-name
-    """Both ends can do Kerberos, and the proxy takes NTLM as well."""
-    with realm.file_server() as server, KerberosRig(
-            realm, server, ["ticket", "same"], on_listener={"mechanisms": ["kerberos", "ntlm"]},
-            users={**USERS, realm.principal("alice"): USERS["alice"]}) as arrangement:
-        yield arrangement
+__all__ = ["nas", "realm", "rig"]
 
 
 @pytest.fixture
-def kerberos_rig(module_kerberos_rig):
-    """The same with nothing left of the test before; unhealthy afterwards is a failure."""
-    module_kerberos_rig.reset()
-    yield module_kerberos_rig
-    module_kerberos_rig.proxy.assert_healthy()
+def rig(nas):  # pylint: disable=redefined-outer-name
+    """Somebody's connection to the file server by way of the attacker and of a proxy that is started
+    for this test: its log holds nothing of any other."""
+    nas.empty_share()
+    with Rig(nas, source=ATTACKER) as arrangement:
+        yield arrangement

@@ -123,6 +123,36 @@ def zero_av(fields_at, kind):
     return edit
 
 
+def hide_av(fields_at, kind):
+    """Makes an AV pair one that nobody knows, which is as good as cutting it out."""
+    def edit(message):
+        at, _ = av_value(message, fields_at, kind)
+        struct.pack_into("<H", message, at - 4, 0x7FF0)
+    return edit
+
+
+def drop_mic(message):
+    """Takes Version and MIC out of an AUTHENTICATE: the payload follows the flags, as old clients
+    write it."""
+    for at in range(12, 60, 8):
+        offset = struct.unpack_from("<I", message, at + 4)[0]
+        struct.pack_into("<I", message, at + 4, offset - 24)
+    del message[64:88]
+
+
+def bare_setup_edit(edit):
+    """An edit of the NTLM message that a SESSION_SETUP request carries without SPNEGO; the message's
+    length may change."""
+    def apply(data):
+        at, size = struct.unpack_from("<HH", data, 64 + 12)
+        assert at + size == len(data) and bytes(data[at:at + 8]) == ntlm.SIGNATURE
+        message = bytearray(data[at:])
+        edit(message)
+        data[at:] = message
+        struct.pack_into("<H", data, 64 + 14, len(message))
+    return apply
+
+
 def cut_context(kind):
     """Turns a negotiate context into one that nobody knows, which is as good as cutting it out."""
     def edit(message):

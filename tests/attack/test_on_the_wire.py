@@ -3,55 +3,67 @@
 Each has exactly one event, with the attacker's address, and the file server hears nothing of it.
 """
 
-import socket
 import struct
+from contextlib import contextmanager
 
 import pytest
 
 import bodies
 import smb2
-from audit_log import assert_nothing_leaked, assert_told
-from capture import TO_SERVER, receive_frame
-from harness import run
+from audit_log import ATTACKER, VICTIM, assert_log, assert_told, told
+from capture import TO_SERVER
 from nas import Nas
 from proxy import Proxy, listener, upstream
-from rawclient import ALL_DIALECTS, Disconnected, Failed, RawClient
+from rawclient import ALL_DIALECTS, BadResponse, Disconnected, Failed, RawClient
+from rig import Rig
+from stubserver import StubServer
 
-SIGNED_WRONG = {"unsigned": ("none", "unsigned_refused"), "bit-flipped": ("flipped", "bad_signature"),
-                "signature zeroed": ("zero", "bad_signature")}
+SIGNED_WRONG = {"unsigned": ("none", "unsigned_refused", "unsigned"),
+                "bit-flipped": ("flipped", "bad_signature", "wrong_signature"),
+                "signature zeroed": ("zero", "bad_signature", "wrong_signature")}
+COMMANDS = {"TREE_CONNECT": lambda rig, session: (smb2.TREE_CONNECT, bodies.tree_connect(
+                f"\\\\{rig.address}\\data")),
+            "CREATE": lambda rig, session: (smb2.CREATE, bodies.create("loot"))}
 
 
+@pytest.mark.parametrize("command", COMMANDS)
 @pytest.mark.parametrize("dialect", ALL_DIALECTS)
 @pytest.mark.parametrize("way", SIGNED_WRONG)
-def test_tree_connect_without_a_right_signature(rig, dialect, way):
-    """At 3.1.1 the TREE_CONNECT is what must be signed even where nothing else is; here it always is.
-    There nobody can tell a first signature that was changed from one with keys of another negotiation."""
-    sign_as, event = SIGNED_WRONG[way]
-    if dialect == 0x311 and way == "bit-flipped":
-        event = "preauth_mismatch"
+def test_request_without_a_right_signature(rig, dialect, way, command):
+    """At 3.1.1 the TREE_CONNECT is what must be signed even where nothing else is; here it always is."""
+    sign_as, event, reason = SIGNED_WRONG[way]
     with rig.raw() as client:
         client.negotiate([dialect])
         session = client.login()
-        client.send(smb2.TREE_CONNECT, bodies.tree_connect(f"\\\\{rig.address}\\data"), session,
-                    sign_as=sign_as)
+        if command != "TREE_CONNECT":
+            session.tree_connect()
+        client.send(*COMMANDS[command](rig, session), session, sign_as=sign_as)
         assert client.ends() and not client.answers
-    assert_told(rig, event, leg="client", user="alice")
-    assert not rig.at_server(smb2.TREE_CONNECT)
+    assert_told(rig, told(event, leg="client", user="alice", reason=reason, command=command))
+    assert not rig.at_server(COMMANDS[command](rig, session)[0])
 
 
-def test_session_of_somebody_else(rig):
-    """A SessionId seen on the wire is worth nothing on another connection."""
-    client, session = rig.established()
-    with client, rig.raw(timeout=3) as thief:
-        thief.negotiate()
-        thief.send_frame(thief.build(smb2.TREE_CONNECT, bodies.tree_connect("\\\\x\\data"), session))
-        assert thief.ends() or all(
-            answer.status == smb2.USER_SESSION_DELETED for answer in thief.answers.values())
-        told = rig.proxy.wait_event("foreign_session", leg="client")
-        assert told["client_address"] == rig.client_relay.last().source
-        assert not rig.upstream_relay.connections[-1].messages(TO_SERVER, smb2.TREE_CONNECT)
+def beside(rig, **options):
+    """A connection of the attacker's own; the victim's comes from elsewhere."""
+    return RawClient(*rig.client_relay.target, source=ATTACKER, **options)
+
+
+@pytest.mark.parametrize("dialect", ALL_DIALECTS)
+def test_session_of_somebody_else(rig, dialect):
+    """A SessionId seen on the wire is worth nothing on another connection, even to one who has the
+    key."""
+    rig.client_relay.source = VICTIM
+    client, session = rig.established(dialects=[dialect])
+    with client, beside(rig) as thief:
+        thief.negotiate([dialect])
+        raw = thief.build(smb2.TREE_CONNECT, bodies.tree_connect("\\\\x\\data"), session)
+        thief.send_frame(raw)
+        answer = smb2.parse_header(thief.receive_frame())
+        assert answer.status == smb2.USER_SESSION_DELETED
         session.must(smb2.ECHO, bodies.empty())
-    assert_nothing_leaked(rig)
+    assert_told(rig, told("foreign_session", leg="client", reason="not_of_this_connection",
+                          session=f"{session.id:#018x}"))
+    assert len(rig.at_server(smb2.TREE_CONNECT)) == 1
 
 
 def test_signed_request_sent_again(rig):
@@ -64,84 +76,186 @@ def test_signed_request_sent_again(rig):
         assert client.answer(smb2.parse_header(request).message_id).status == smb2.SUCCESS
         client.send_frame(request)
         assert client.ends()
-    assert_told(rig, "message_replayed", leg="client")
+    assert_told(rig, told("message_replayed", leg="client", reason="message_id_used"))
     assert len(rig.at_server(smb2.CREATE)) == 1
 
 
-def test_signed_request_sent_on_another_connection(rig):
-    """A recorded conversation, replayed from its start: every login has keys of its own."""
+def test_signed_request_sent_again_later(rig):
+    """After many others."""
     client, session = rig.established()
+    with client:
+        request = client.build(smb2.CREATE, bodies.create("once"), session)
+        client.waiting[smb2.parse_header(request).message_id] = session
+        client.send_frame(request)
+        client.answer(smb2.parse_header(request).message_id)
+        for _ in range(300):
+            session.must(smb2.TREE_CONNECT, bodies.tree_connect(f"\\\\{rig.address}\\data"))
+        client.send_frame(request)
+        assert client.ends()
+    assert_told(rig, told("message_replayed", leg="client", reason="message_id_used"))
+    assert len(rig.at_server(smb2.CREATE)) == 1
+
+
+def replay(attacker, recorded):
+    """Sends frames as they were recorded, each after the answer to the one before; the answers."""
+    answers = []
+    for frame in recorded:
+        try:
+            attacker.send_frame(frame)
+            answers.append(smb2.parse_header(attacker.receive_frame()))
+        except Disconnected:
+            break
+    return answers
+
+
+@pytest.mark.parametrize("dialect", ALL_DIALECTS)
+def test_signed_request_sent_on_another_connection(rig, dialect):
+    """A recorded conversation, replayed from its start: every login has keys of its own."""
+    rig.client_relay.source = VICTIM
+    client, session = rig.established(dialects=[dialect])
     with client:
         session.create("recorded")
     recorded = [frame.data for frame in rig.client_relay.last().frames if frame.direction == TO_SERVER]
-    rig.proxy.wait_event("link_ended")
-    rig.reset()
-    with socket.create_connection((rig.address, rig.port), timeout=5) as attacker:
-        for frame in recorded:
-            try:
-                attacker.sendall(struct.pack(">I", len(frame)) + frame)
-                answer = receive_frame(attacker)
-            except OSError:
-                break
-            if answer is None:
-                break
-            header = smb2.parse_header(answer)
-            assert header.status != smb2.SUCCESS or header.command == smb2.NEGOTIATE
-    assert_told(rig, "foreign_session", leg="client")
-    assert not rig.proxy.seen("login") and not rig.at_server(smb2.CREATE)
-    assert_nothing_leaked(rig)
+    with beside(rig) as attacker:
+        answers = replay(attacker, recorded)
+    assert [(answer.command, answer.status) for answer in answers[:2]] == [
+        (smb2.NEGOTIATE, smb2.SUCCESS), (smb2.SESSION_SETUP, smb2.MORE_PROCESSING)]
+    assert len(answers) == 5 and {answer.status for answer in answers[2:]} == {smb2.USER_SESSION_DELETED}
+    # Its AUTHENTICATE, its TREE_CONNECT and its CREATE all name a session that is not here.
+    assert_told(rig, *[told("foreign_session", leg="client", reason="not_of_this_connection")] * 3)
+    assert len(rig.proxy.seen("login")) == 1 and len(rig.at_server(smb2.CREATE)) == 1
 
 
-def test_smb1(rig):
-    """The last dialect of SMB1 alone: no answer at all."""
-    with rig.raw() as client:
+SMB1 = {"the last dialect of SMB1": (["NT LM 0.12"], {}, "smb1"),
+        "a way into SMB2 that is shut": (["NT LM 0.12", "SMB 2.002"], {"min_dialect": "2.1"},
+                                         "dialect_below_minimum"),
+        "any way into SMB2 shut": (["NT LM 0.12", "SMB 2.???"], {"multi_protocol": "refuse"},
+                                   "multi_protocol")}
+
+
+@pytest.mark.parametrize("offer", SMB1)
+def test_smb1(nas, offer):
+    """No answer at all."""
+    names, on_listener, reason = SMB1[offer]
+    with Rig(nas, on_listener=on_listener, source=ATTACKER) as rig:
+        with rig.raw() as client:
+            client.send_frame(smb2.smb1_negotiate(names))
+            assert client.ends() and not rig.client_relay.last().messages()
+        assert_told(rig, told("smb1_refused", leg="client", reason=reason, offered=",".join(names),
+                              windows_event_id=3000))
+        assert not rig.upstream_relay.connections
+
+
+def test_smb1_after_smb2(rig):
+    """Nor in the middle of a session."""
+    client, _ = rig.established()
+    with client:
         client.send_frame(smb2.smb1_negotiate(["NT LM 0.12"]))
-        assert client.ends()
-    told = assert_told(rig, "smb1_refused", leg="client")
-    assert told["windows_event_id"] == 3000
+        assert client.ends() and not client.answers
+    assert_told(rig, told("smb1_refused", leg="client", reason="smb1_after_negotiate", user=None))
 
 
-def test_dialect_below_the_minimum(nas):
+@pytest.mark.parametrize("minimum", ["2.1", "3.0", "3.0.2", "3.1.1"])
+def test_dialect_below_the_minimum(nas, minimum):
     """Whoever can do no better stays outside, before the file server's users are at stake."""
-    entry = listener(min_dialect="3.1.1")
-    with Proxy([entry], [upstream(nas)]) as proxy:
-        with socket.create_connection((entry["address"], entry["port"]), timeout=5) as client:
-            body = smb2.negotiate_request_body([0x202, 0x210, 0x300, 0x302], 1, 0, bytes(range(16)))
-            raw = smb2.Header(smb2.NEGOTIATE).pack() + body
-            client.sendall(struct.pack(">I", len(raw)) + raw)
-            told = proxy.wait_event("dialect_refused", leg="client", verdict="refused")
-            assert told["client_address"] == client.getsockname()[0]
+    below = [number for number in ALL_DIALECTS if number < smb2.DIALECTS[minimum]]
+    with Rig(nas, on_listener={"min_dialect": minimum}, source=ATTACKER) as rig:
+        with rig.raw() as client:
+            with pytest.raises(Failed) as refused:
+                client.negotiate(below)
+            assert refused.value.status == smb2.NOT_SUPPORTED
+        assert not rig.upstream_relay.connections
+        with rig.raw() as client:
+            client.negotiate(below + [smb2.DIALECTS[minimum]])
+        assert_told(rig, told("dialect_refused", leg="client", reason="no_common_dialect",
+                              offered=",".join(smb2.DIALECT_NAMES[number] for number in below)))
+
+
+@contextmanager
+def in_front_of(server, **options):
+    """A proxy before a file server, with nobody on the way: (its listener, the proxy)."""
+    entry = listener()
+    with Proxy([entry], [upstream(server)], **options) as proxy:
+        yield (entry["address"], entry["port"]), proxy
+
+
+def of_server(server, event, **fields):
+    """What is expected of an alarm about the file server itself."""
+    return told(event, leg="upstream", upstream_address=server.address, upstream_port=server.port,
+                client_address=VICTIM, **fields)
+
+
+def refused_at(where, user, password):
+    """A login that comes to nothing."""
+    with RawClient(*where, source=VICTIM) as client:
+        client.negotiate()
+        with pytest.raises((Disconnected, Failed)):
+            client.login(user, password)
 
 
 def test_guest_by_the_file_server():
     """A file server that lets anybody in as guest does not let him in here."""
+    users = {"alice": "Alice.Pw1", "carol": "Carol.Pw3"}
     with Nas(guest=True, extra={"map to guest": "Bad User"}) as server:
-        entry = listener()
-        users = {"alice": "Alice.Pw1", "carol": "Carol.Pw3"}
-        with Proxy([entry], [upstream(server)], users=users) as proxy:
-
-            with RawClient(entry["address"], entry["port"]) as client:
-                client.negotiate()
-                with pytest.raises((Disconnected, Failed)):
-                    client.login("carol", "Carol.Pw3")
-                told = proxy.wait_event("guest_refused", leg="upstream", user="carol")
-                assert told["windows_event_id"] == 31017
-                assert told["client_address"] == client.socket.getsockname()[0]
+        with in_front_of(server, users=users) as (where, proxy):
+            refused_at(where, "carol", "Carol.Pw3")
+            assert_log(proxy, [of_server(server, "guest_refused", user="carol", windows_event_id=31017)],
+                       {})
+            assert not proxy.seen("login")
 
 
-@pytest.fixture(scope="module")
-def on_port_445(nas):
-    """Where nmap looks for SMB."""
-    entry = listener(port=445)
-    with Proxy([entry], [upstream(nas)]) as proxy:
-        yield entry["address"], proxy
+BAD_SUCCESS = {
+    "guest": (dict(session_flags=smb2.GUEST), "guest_refused", "upstream_guest"),
+    "anonymous": (dict(session_flags=smb2.NULL_SESSION), "guest_refused", "upstream_anonymous"),
+    "unsigned": (dict(last_setup="unsigned"), "upstream_no_signing", "final_response_unsigned"),
+    "bit-flipped": (dict(last_setup="flipped"), "upstream_bad_signature", "final_response"),
+}
 
 
-def test_nmap_sees_signing_required_and_no_smb1(on_port_445):
-    address, _ = on_port_445
-    done = run(["nmap", "-Pn", "-n", "-p", "445", "--script", "smb2-security-mode,smb-protocols",
-                address], 120)
-    assert done.returncode == 0, done.stderr
-    assert "Message signing enabled and required" in done.stdout, done.stdout
-    assert "NT LM 0.12" not in done.stdout and "SMBv1" not in done.stdout, done.stdout
-    assert "302" in done.stdout and "311" in done.stdout, done.stdout
+@pytest.mark.parametrize("how", BAD_SUCCESS)
+def test_success_of_the_file_server_that_is_none(how):
+    """One who does all else right, the signature of a guest's session included."""
+    knobs, event, reason = BAD_SUCCESS[how]
+    with StubServer(**knobs) as server, in_front_of(server) as (where, proxy):
+        refused_at(where, "alice", None)
+        assert_log(proxy, [of_server(server, event, reason=reason, user="alice")], {})
+        assert not proxy.seen("login") and smb2.TREE_CONNECT not in server.commands()
+
+
+@pytest.mark.parametrize("knobs", [{"unsigned": (smb2.CREATE,)}, {"flipped": (smb2.CREATE,)}],
+                         ids=["unsigned", "bit-flipped"])
+def test_answer_of_the_file_server_without_a_right_signature(knobs):
+    """It never reaches the client."""
+    with StubServer(**knobs) as server, in_front_of(server) as (where, proxy):
+        with RawClient(*where, source=VICTIM) as client:
+            client.negotiate()
+            session = client.login()
+            session.tree_connect()
+            client.send(smb2.CREATE, bodies.create("file"), session)
+            assert client.ends() and not client.answers
+        reason = "unsigned" if "unsigned" in knobs else "wrong_signature"
+        assert_log(proxy, [of_server(server, "upstream_bad_signature", reason=reason, user="alice",
+                                     command="CREATE")], {})
+
+
+@pytest.mark.parametrize("command", [smb2.SESSION_SETUP, smb2.TREE_CONNECT, smb2.CREATE],
+                         ids=lambda number: smb2.COMMANDS[number])
+def test_answer_to_the_client_changed(rig, command):
+    """What the proxy signed is what the client believes; nobody else may say it."""
+    def edit(_, direction, data):
+        if direction == TO_SERVER or not smb2.is_smb2(data):
+            return None
+        header = smb2.parse_header(data)
+        if header.command != command or header.status != smb2.SUCCESS:
+            return None
+        return [data[:-1] + bytes([data[-1] ^ 1])]
+    rig.client_relay.hook = edit
+    with rig.raw() as client:
+        client.negotiate()
+        with pytest.raises(BadResponse):
+            session = client.login()
+            session.tree_connect()
+            session.create("file")
+    # Who has shown the key and goes away may do so; a changed SUCCESS costs the client its session.
+    first = command == smb2.SESSION_SETUP
+    assert_told(rig, *[told("login_abandoned", "recorded", leg="client", user="alice")] * first)

@@ -19,11 +19,12 @@ class Rig:
 
     `on_listener` and `on_upstream` are options for both listeners and both upstreams; everything else
     goes to Proxy. `keys` (keytab.Entry) are what the checker opens tickets with. `address` is where
-    clients connect to, where that matters.
+    clients connect to, and `source` where the proxy sees them come from, where that matters.
     """
 
-    def __init__(self, server, on_listener=None, on_upstream=None, keys=(), address=None, **options):
-        self.server, self.keys, self._address = server, list(keys), address
+    def __init__(self, server, on_listener=None, on_upstream=None, keys=(), address=None, source=None,
+                 **options):
+        self.server, self.keys, self._address, self._source = server, list(keys), address, source
         self.on_listener, self.on_upstream = dict(on_listener or {}), dict(on_upstream or {})
         self.options = options
         self._stack = ExitStack()
@@ -32,7 +33,7 @@ class Rig:
         enter = self._stack.enter_context
         try:
             self.upstream_relay = enter(Relay((self.server.address, self.server.port)))
-            self.client_relay = enter(Relay(address=self._address))
+            self.client_relay = enter(Relay(address=self._address, source=self._source))
             names = [self.client_relay.address, *self.on_listener.pop("names", [])]
             listeners = [listener("recorded", "recorded", names=names, **self.on_listener),
                          listener("direct", "direct", **self.on_listener)]
