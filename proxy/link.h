@@ -259,9 +259,9 @@ MUST_USE bool client_limit_guess(struct session *session, const struct keeper_re
 /* Tells the downgrade memory what the client offers, then dials; where less is not allowed, only
  * after the answer. */
 void link_see_client(struct link *link);
-/* The same of the file server's NEGOTIATE response (`has_signing`: with a signing context); then
- * the client is answered. */
-void link_see_upstream(struct link *link, bool has_signing);
+/* The same of the file server's NEGOTIATE response, with the mechanisms that it lists (MS-SPNG
+ * 2.2.1); then the client is answered. */
+void link_see_upstream(struct link *link, const struct negotiate_response *response);
 /* Tells of a client that has authenticated, then goes on with client_login_remembered(); where less
  * may not be allowed, only after the answer. */
 void link_see_login(struct session *session);

@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "crypto/spnego.h"
 #include "policy/rule.h"
 #include "proxy/memory.h"
 #include "proxy/recorder.h"
@@ -204,7 +205,16 @@ void link_see_client(struct link *link)
     ask(&link->client.recall, &sighting, &report, sighting.pin);
 }
 
-void link_see_upstream(struct link *link, bool has_signing)
+/* A response without a list, which is allowed, offers nothing, else cutting it out would go
+ * unnoticed; nor does one that cannot be read. How we log in does not depend on it. */
+static bool offers_kerberos(struct span token)
+{
+    struct spnego_init list;
+    return spnego_init_read(token, &list) &&
+           (spnego_offers(&list, SPNEGO_KERBEROS) || spnego_offers(&list, SPNEGO_MS_KERBEROS));
+}
+
+void link_see_upstream(struct link *link, const struct negotiate_response *response)
 {
     struct sighting sighting;
     struct report report;
@@ -213,10 +223,12 @@ void link_see_upstream(struct link *link, bool has_signing)
     start_upstream(link, &sighting);
     list_possible(link, &sighting);
     memcpy(sighting.guid, leg->server_guid, GUID_SIZE);
-    sighting.spoken = (struct spoken){.dialect = leg->dialect,
-                                      .has_signing = leg->dialect == SMB_3_1_1 && has_signing,
-                                      .signing = (uint16_t)leg->signing,
-                                      .cipher = leg->cipher};
+    sighting.spoken =
+        (struct spoken){.dialect = leg->dialect,
+                        .has_signing = leg->dialect == SMB_3_1_1 && response->has_signing,
+                        .signing = (uint16_t)leg->signing,
+                        .cipher = leg->cipher,
+                        .kerberos = offers_kerberos(response->token)};
     spoken_describe(&sighting.spoken, chosen);
     report_start(&report, EVENT_DOWNGRADE, link, NULL, LEG_UPSTREAM, NULL);
     report.event.field[FIELD_CHOSEN] = chosen;

@@ -173,17 +173,24 @@ static bool signing_less(const struct sighting *now, const struct spoken *best,
            is_less(judgement, EVENT_DOWNGRADE, "signing");
 }
 
+static bool kerberos_less(const struct sighting *now, const struct spoken *best,
+                          struct judgement *judgement)
+{
+    return best->kerberos && !now->spoken.kerberos &&
+           is_less(judgement, EVENT_DOWNGRADE, "kerberos");
+}
+
 static bool compare(const struct sighting *now, const struct spoken *best,
                     struct judgement *judgement)
 {
     uint16_t before = best->dialect < now->dialect_possible ? best->dialect : now->dialect_possible;
     judgement->best = *best;
     if (now->login)
-        return best->kerberos && !now->spoken.kerberos &&
-               is_less(judgement, EVENT_DOWNGRADE, "kerberos");
+        return kerberos_less(now, best, judgement);
     if (now->spoken.dialect < before)
         return is_less(judgement, EVENT_DOWNGRADE, "dialect");
-    return signing_less(now, best, judgement) || ciphers_less(now, best, judgement);
+    return signing_less(now, best, judgement) || ciphers_less(now, best, judgement) ||
+           (now->upstream && kerberos_less(now, best, judgement));
 }
 
 /* ---- remembering ---- */

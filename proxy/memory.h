@@ -25,7 +25,8 @@ struct spoken {
     bool has_signing;
     uint16_t signing; /* only with has_signing */
     uint16_t cipher;
-    bool kerberos; /* has authenticated with it; of clients */
+    bool kerberos; /* a client has authenticated with it, a file server lists it in its NEGOTIATE
+                      response */
 };
 
 /* One observation. `possible` is what could have been chosen, the best first: with a client all

@@ -35,7 +35,8 @@ static bool digest_text(struct span bytes, char text[DIGEST_TEXT_SIZE])
 
 /* ---- writing ---- */
 
-/* How it has authenticated: by Kerberos, otherwise, not yet. */
+/* How it has authenticated: by Kerberos, otherwise, not yet. Of a file server: it has offered
+ * Kerberos, or not. */
 static const char *authentication(const struct remembered *entry)
 {
     return entry->best.kerberos ? "k" : entry->logged_in ? "n" : "-";
@@ -145,10 +146,13 @@ static bool parse_entry(const char *line, struct remembered *entry)
         return false;
     best->has_signing = flags[0] == 's';
     best->kerberos = flags[0] && flags[1] == 'k';
-    entry->logged_in = best->kerberos || (flags[0] && flags[1] == 'n');
     if (strcmp(entry->other, "-") == 0)
         entry->other[0] = '\0';
-    return read_kind(kind, &entry->kind) && read_hex(guid, entry->guid);
+    if (!read_kind(kind, &entry->kind) || !read_hex(guid, entry->guid))
+        return false;
+    entry->logged_in =
+        entry->kind != MEMORY_UPSTREAM && (best->kerberos || (flags[0] && flags[1] == 'n'));
+    return true;
 }
 
 /* The next line without its line feed; false when there is none that is whole and of a size that we

@@ -186,7 +186,7 @@ static void take_response(struct link *link, const struct negotiate_response *re
     leg->max_transact = response->max_transact_size;
     leg->max_read = response->max_read_size;
     leg->max_write = response->max_write_size;
-    link_see_upstream(link, response->has_signing);
+    link_see_upstream(link, response);
 }
 
 void upstream_negotiate_response(struct link *link, struct smb2_message *message)

@@ -117,10 +117,13 @@ class Nas(Daemon):
         self._write("smb.conf", _GLOBAL.format(**values) + option_lines(self.extra) +
                     _SHARES.format(**values))
 
-    def restart(self, max_dialect):
-        """The same file server, configured to speak no more than that dialect."""
+    def restart(self, max_dialect=None, extra=None):
+        """The same file server, configured to speak no more than that dialect, or with these options
+        of [global] in place of those it had."""
         self.stop()
-        self.options["max_protocol"] = SAMBA_DIALECTS[max_dialect]
+        if max_dialect:
+            self.options["max_protocol"] = SAMBA_DIALECTS[max_dialect]
+        self.extra = self.extra if extra is None else dict(extra)
         self._write_configuration()
         self.start()
 

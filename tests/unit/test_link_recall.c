@@ -4,6 +4,8 @@
  */
 #include <stdio.h>
 
+#include "crypto/spnego.h"
+#include "proxy/memory.h"
 #include "proxy/recorder.h"
 #include "tests/unit/link_keeper.h"
 
@@ -14,6 +16,7 @@ static struct {
     struct channel *channel;
     unsigned asked, answered;
     uint64_t query[SOME_QUERIES];
+    struct sighting last;
 } recorder;
 
 static struct config_rule rule;
@@ -23,8 +26,9 @@ static bool recorder_hears(void *context, uint16_t type, struct span body, int f
 {
     (void)context, (void)fd;
     if (type == RECORDER_SIGHTING) {
-        assert_true(recorder.asked < SOME_QUERIES && body.size > 8);
-        recorder.query[recorder.asked++] = get_le64(body.at);
+        assert_true(recorder.asked < SOME_QUERIES);
+        struct span event;
+        assert_true(sighting_read(body, &recorder.query[recorder.asked++], &recorder.last, &event));
     }
     return true;
 }
@@ -225,6 +229,67 @@ static void test_listener_that_pins_without_recorder(void **state)
     end(session);
 }
 
+/* A file server's NEGOTIATE response with a token, of an upstream that is pinned: everything waits.
+ */
+static void see_token(struct fixture *fixture, struct span token)
+{
+    const struct negotiate_response response = {.token = token};
+    fixture->upstream.downgrade = CONFIG_DOWNGRADE_PIN;
+    fixture->link.server.recall.answer = RECALL_UNKNOWN;
+    link_see_upstream(&fixture->link, &response);
+    run_loop(fixture);
+    assert_true(recorder.last.upstream && recorder.last.pin && !recorder.last.login);
+    expect_nothing(fixture, LEG_CLIENT);
+}
+
+static bool offer_told(struct fixture *fixture, struct span token)
+{
+    see_token(fixture, token);
+    link_drop_recall(&fixture->link.server.recall);
+    recorder.answered = recorder.asked;
+    return recorder.last.spoken.kerberos;
+}
+
+/* What smbd sends, with these mechanisms. */
+static struct span hint_with(const enum spnego_mechanism *mechanisms, size_t count)
+{
+    static uint8_t list_room[128], room[256];
+    struct writer list = writer_over(list_room, sizeof list_room);
+    struct writer hint = writer_over(room, sizeof room);
+    spnego_list_write(&list, mechanisms, count);
+    spnego_hint_write(&hint, writer_span(&list));
+    assert_true(writer_done(&list) && writer_done(&hint));
+    return writer_span(&hint);
+}
+
+static void test_offer_of_a_file_server(void **state)
+{
+    static const enum spnego_mechanism ntlm_first[] = {SPNEGO_NTLM, SPNEGO_KERBEROS},
+                                       old_number[] = {SPNEGO_MS_KERBEROS, SPNEGO_NTLM},
+                                       ntlm[] = {SPNEGO_NTLM};
+    static const uint8_t nonsense[] = {0x60, 0x82, 0xff};
+    assert_true(offer_told(*state, hint_with(ntlm_first, 2)));
+    assert_true(offer_told(*state, hint_with(old_number, 2)));
+    assert_false(offer_told(*state, hint_with(ntlm, 1)));
+    assert_false(offer_told(*state, (struct span){NULL, 0}));
+    assert_false(offer_told(*state, (struct span){nonsense, sizeof nonsense}));
+    const struct span cut = hint_with(ntlm_first, 2);
+    assert_false(offer_told(*state, (struct span){cut.at, cut.size - 1}));
+}
+
+/* Of a file server that does less its client is told nothing more, and the link ends. */
+static void test_file_server_that_is_pinned(void **state)
+{
+    struct fixture *fixture = *state;
+    fixture->link.settling = true; /* the link is the fixture's to free */
+    see_token(fixture, (struct span){NULL, 0});
+    answer(fixture, 1);
+    expect_not_told(fixture);
+    assert_int_equal(expect_message(fixture, LEG_CLIENT).status, STATUS_HOST_UNREACHABLE);
+    assert_int_equal(fixture->link.end, END_UPSTREAM_REFUSED);
+    expect_nothing(fixture, LEG_UPSTREAM);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, recall_open, recall_close)
 
 int main(void)
@@ -239,6 +304,8 @@ int main(void)
         TEST(test_nobody_waits_any_more),
         TEST(test_listener_that_pins),
         TEST(test_listener_that_pins_without_recorder),
+        TEST(test_offer_of_a_file_server),
+        TEST(test_file_server_that_is_pinned),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -245,6 +245,41 @@ static void test_file_server(void **state)
     assert_string_equal(seen(&now), "dialect");   /* a name says nothing of the rest */
 }
 
+/* A file server lists Kerberos before anybody logs in. */
+static void test_file_server_with_kerberos(void **state)
+{
+    struct sighting now = server(1);
+    struct judgement judgement;
+    (void)state;
+    assert_null(seen(&now)); /* it has not offered it yet */
+    now.spoken.kerberos = true;
+    assert_null(seen(&now));
+    assert_true(memory_take_changed(memory));
+    assert_null(seen(&now));
+    assert_false(memory_take_changed(memory));
+    const struct sighting name = {
+        .upstream = true, .login = true, .name = "nas", .server_name = "NAS"};
+    assert_null(seen(&name)); /* a name says nothing of it */
+    now.spoken.kerberos = false;
+    for (unsigned i = 0; i < 4; i++) {
+        now.keep = i >= 2; /* told each time, recorded or refused */
+        memory_see(memory, &now, &judgement);
+        assert_true(judgement.less && judgement.best.kerberos);
+        assert_int_equal(judgement.kind, EVENT_DOWNGRADE);
+        assert_string_equal(judgement.reason, "kerberos");
+    }
+    now.spoken.dialect = SMB_3_0;
+    assert_string_equal(seen(&now), "dialect"); /* what is above it comes first */
+    now.spoken = (struct spoken){SMB_2_1, .kerberos = true};
+    now.dialect_possible = SMB_2_1;
+    now.ciphers_count = 0;
+    assert_null(seen(&now)); /* a change of our own does not change what is listed … */
+    now.spoken.kerberos = false;
+    assert_string_equal(seen(&now), "kerberos"); /* … and hides nothing */
+    assert_int_equal(memory_forget(memory, MEMORY_UPSTREAM, "nas"), 1);
+    assert_null(seen(&now));
+}
+
 static void test_forgetting(void **state)
 {
     struct sighting now = client("192.0.2.1", 1), less;
@@ -335,6 +370,7 @@ int main(void)
         WITH_MEMORY(test_kerberos_of_an_unknown_guid),
         WITH_MEMORY(test_our_own_changes_are_no_downgrade),
         WITH_MEMORY(test_file_server),
+        WITH_MEMORY(test_file_server_with_kerberos),
         WITH_MEMORY(test_forgetting),
         WITH_MEMORY(test_memory_is_bounded),
         WITH_MEMORY(test_an_ipv6_network_is_one_address),

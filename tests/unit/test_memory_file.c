@@ -46,7 +46,7 @@ static int drop_place(void **state)
 static void enter(struct memory *memory, enum memory_kind kind, const char *name, uint16_t dialect,
                   const char *other)
 {
-    const bool kerberos = kind == MEMORY_GUID;
+    const bool kerberos = kind != MEMORY_ADDRESS;
     struct remembered entry = {
         .kind = kind,
         .best = {dialect, true, SIGNING_AES_GMAC, CIPHER_AES_128_GCM, kerberos},
@@ -142,6 +142,38 @@ static void test_saved_and_loaded(void **state)
     assert_memory_equal(before, after, size);
     memory_free(memory);
     memory_free(other);
+}
+
+/* As it was written before the Kerberos of file servers was remembered: that is then not known. */
+static void test_file_without_the_kerberos_of_file_servers(void **state)
+{
+    static const char old[] = "countersign memory 1\n"
+                              "upstream nas 0311 2 2 s- abababababababababababababababab NAS\n"
+                              "end 1 910add61eb9ab4f8c495480ab27aa4b6"
+                              "e4670a8ecf26f72ea929559619eb7bac\n";
+    struct memory *memory = memory_new(MEMORY_MAX);
+    char bytes[4096];
+    (void)state;
+    put_content(old, sizeof old - 1);
+    assert_int_equal(memory_load(memory, file), MEMORY_LOADED);
+    assert_string_equal(listing_of(memory).text, "2 nas 0311 2 2 100 ab NAS\n");
+    assert_true(memory_save(memory, file));
+    assert_int_equal(content(bytes, sizeof bytes), sizeof old - 1);
+    assert_memory_equal(bytes, old, sizeof old - 1);
+    memory_free(memory);
+}
+
+/* The letter that clients have for it: earlier versions read it, and keep it. */
+static void test_kerberos_of_a_file_server(void **state)
+{
+    static const char line[] = "\nupstream nas 0210 2 2 sk abababababababababababababababab NAS.";
+    struct memory *memory = small_memory();
+    char bytes[4096];
+    (void)state;
+    assert_true(memory_save(memory, file));
+    bytes[content(bytes, sizeof bytes)] = '\0';
+    assert_non_null(strstr(bytes, line));
+    memory_free(memory);
 }
 
 static void test_empty_memory(void **state)
@@ -297,6 +329,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         WITH_PLACE(test_saved_and_loaded),
+        WITH_PLACE(test_file_without_the_kerberos_of_file_servers),
+        WITH_PLACE(test_kerberos_of_a_file_server),
         WITH_PLACE(test_empty_memory),
         WITH_PLACE(test_no_file),
         WITH_PLACE(test_damage_at_every_byte),
