@@ -52,7 +52,7 @@ def works(session):
 
 
 def gone(session):
-    """Told so by a signed answer. (What is encrypted with a key that is gone ends the connection.)"""
+    """Told so by a signed answer."""
     with pytest.raises(Failed) as failed:
         session.must(smb2.CREATE, bodies.create("f"), encrypt=False)
     assert failed.value.status == smb2.USER_SESSION_DELETED
