@@ -83,18 +83,21 @@ void answer_error(struct link *link, struct session *session, const struct smb2_
     answer_send(&answer);
 }
 
-/* A session that this link has just ended is asked for by an honest client; any other one, whether
- * it is somebody else's or nobody's, by a client that should not know it. */
+/* A session that this link has just ended, or a login that has just failed on it (some clients log
+ * off then), is named by an honest client; any other one, whether it is somebody else's or nobody's,
+ * by a client that should not know it. */
 static void report_foreign(struct link *link, const struct smb2_header *request)
 {
     struct report report;
+    report_strike(link, EVENT_FOREIGN_SESSION);
+    if (link_login_failed(link, request->session_id))
+        return;
     report_start(&report, EVENT_FOREIGN_SESSION, link, NULL, LEG_CLIENT, "not_of_this_connection");
     snprintf(report.session, sizeof report.session, "0x%016llx",
              (unsigned long long)request->session_id);
     report.event.field[FIELD_SESSION] = report.session;
     report.event.field[FIELD_VERDICT] = "refused";
     report_send(link->worker, &report);
-    report_strike(link, EVENT_FOREIGN_SESSION);
 }
 
 void answer_no_session(struct link *link, const struct smb2_message *request, uint32_t status)

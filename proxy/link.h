@@ -87,7 +87,7 @@ enum link_end {
 const char *link_end_name(enum link_end reason);
 
 /* What is left of a session that ended: enough to tell its client so, signed. */
-enum { ENDED_SESSIONS = 16 };
+enum { ENDED_SESSIONS = 16, FAILED_LOGINS = 8 };
 struct ended_session {
     uint64_t client_id;
     uint64_t upstream_id;
@@ -142,6 +142,8 @@ struct link {
     struct ended_session
         *ended; /* the last ones, a ring of ENDED_SESSIONS; NULL while there is none */
     unsigned ended_next;
+    uint64_t failed[FAILED_LOGINS]; /* ids of sessions that never came to be, a ring */
+    unsigned failed_next;
     unsigned validations_waiting;  /* for an upstream credit */
     struct session *waiting_first; /* sessions with a token that waits for an upstream credit */
     struct pending_table pending;
@@ -416,6 +418,8 @@ struct session *link_session(const struct link *link, uint64_t client_id);
 /* The client leg's key of a session that ended on this link not long ago, or NULL. */
 struct ended_session *link_find_ended(const struct link *link, uint64_t client_id);
 struct signer *link_ended_signer(const struct link *link, uint64_t client_id);
+/* Was the id given on this link, not long ago, to a login that came to nothing? */
+bool link_login_failed(const struct link *link, uint64_t client_id);
 /* What decrypts the file server's late answers in a session that we have ended, or NULL. */
 struct sealer *link_ended_opener(const struct leg *leg, uint64_t id);
 void link_free_ended(struct link *link);

