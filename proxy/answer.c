@@ -84,8 +84,8 @@ void answer_error(struct link *link, struct session *session, const struct smb2_
 }
 
 /* A session that this link has just ended, or a login that has just failed on it (some clients log
- * off then), is named by an honest client; any other one, whether it is somebody else's or nobody's,
- * by a client that should not know it. */
+ * off then), is named by an honest client; any other one, whether it is somebody else's or
+ * nobody's, by a client that should not know it. */
 static void report_foreign(struct link *link, const struct smb2_header *request)
 {
     struct report report;
