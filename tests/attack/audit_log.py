@@ -99,7 +99,8 @@ def secrets_of(rig, passwords=None):
     found = {}
     for side, relay in (("client", rig.client_relay), ("upstream", rig.upstream_relay)):
         for number, connection in enumerate(relay.connections):
-            for name, value in leaks.of_connection(connection, passwords or USERS).items():
+            for name, value in leaks.of_connection(connection, passwords or USERS,
+                                                    rig.keys).items():
                 found[f"{side} {number}: {name}"] = value
     return found
 

@@ -59,13 +59,14 @@ def of_passwords(passwords):
     return found
 
 
-def of_connection(connection, passwords):
-    """The secrets of a recorded connection (capture.Connection), with the keys of its sessions."""
+def of_connection(connection, passwords, keys=()):
+    """The secrets of a recorded connection (capture.Connection), with the keys of its sessions; `keys`
+    (keytab.Entry) open its tickets."""
     with connection.lock:
         frames = [frame.data for frame in connection.frames]
     found = of_frames(frames, passwords)
     try:
-        report = check(connection, passwords)
+        report = check(connection, passwords, keys)
     except (ValueError, struct.error, IndexError):
         return found  # what an attacker sent was not SMB2
     for number, key in enumerate(report.keys | report.session_keys):

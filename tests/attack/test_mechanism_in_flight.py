@@ -6,14 +6,16 @@ the upstream leg, where Countersign lists one mechanism alone, it is the answer 
 
 import pytest
 
+import kerberos
 import smb2
 import spnego
-from audit_log import assert_nothing_leaked, assert_told
+from audit_log import ATTACKER, VICTIM, assert_told, of_the_way, told
 from capture import TO_CLIENT, TO_SERVER
+from harness import USERS
 from in_flight import (AUTHENTICATE_MESSAGE, CHALLENGE_MESSAGE, Edit, has_ntlm, is_command, token_edit)
-from kerberosclient import initiator
-from proxy import Proxy, listener, upstream
-from rawclient import Disconnected, Failed, RawClient
+from kerberosrig import KerberosRig
+from rawclient import Disconnected, Failed
+from rig import Rig
 from stubserver import StubServer
 
 REFUSED = (Disconnected, Failed)
@@ -65,8 +67,8 @@ ATTACKS = {
 
 def assert_refused(rig, reason, **fields):
     """Exactly that event, with the attacker's address, and not a word to the file server."""
-    told = assert_told(rig, "mechanism_downgraded", leg="client", reason=reason, user="alice", **fields)
-    assert told["severity"] == "error" and told["status"] == "0xc0000022"
+    assert_told(rig, told("mechanism_downgraded", leg="client", reason=reason, severity="error",
+                          status="0xc0000022", **fields))
     assert not rig.at_server(smb2.SESSION_SETUP) and not rig.proxy.seen("login")
 
 
@@ -81,7 +83,7 @@ def test_client_leg(rig, attack, dialect):
         with pytest.raises(REFUSED):
             client.login(mechanisms=BOTH)
     hook.assert_done()
-    assert_refused(rig, reason, mechanism="ntlm")
+    assert_refused(rig, reason, mechanism="ntlm", user="alice")
 
 
 @DIALECTS
@@ -90,7 +92,7 @@ def test_control(rig, dialect):
     with rig.raw() as client:
         client.negotiate([dialect])
         client.login(mechanisms=BOTH).tree_connect()
-    assert not rig.proxy.seen(verdict="refused")
+    assert_told(rig)
 
 
 def test_smbclient(rig, tmp_path):
@@ -98,7 +100,24 @@ def test_smbclient(rig, tmp_path):
     hook = rig.client_relay.hook = Edit(TO_SERVER, LAST, token_edit(flip_the_mic))
     assert "ACCESS_DENIED" in rig.smbclient(tmp_path).refused(exactly=False)
     hook.assert_done()
-    assert_refused(rig, "mech_list_mic_wrong")
+    assert_refused(rig, "mech_list_mic_wrong", user="alice")
+
+
+@pytest.fixture(scope="module")
+def kerberos_server(realm):
+    """A file server that takes tickets."""
+    with realm.file_server() as server:
+        yield server
+
+
+@pytest.fixture
+def kerberos_rig(realm, kerberos_server):
+    """Both ends can do Kerberos, and the proxy takes NTLM as well."""
+    with KerberosRig(
+            realm, kerberos_server, ["ticket", "same"],
+            on_listener={"mechanisms": ["kerberos", "ntlm"]}, source=ATTACKER,
+            users={**USERS, realm.principal("alice"): USERS["alice"]}) as arrangement:
+        yield arrangement
 
 
 @pytest.mark.parametrize("attack", ["Kerberos made unknown", "Kerberos taken off", "list turned over"])
@@ -111,7 +130,7 @@ def test_both_ends_can_do_kerberos(kerberos_rig, attack):
         with pytest.raises(REFUSED):
             client.login(mechanisms=BOTH)
     hook.assert_done()
-    assert_refused(kerberos_rig, reason, mechanism="ntlm")
+    assert_refused(kerberos_rig, reason, mechanism="ntlm", user="alice")
 
 
 def smbclient_with_either(rig, directory):
@@ -127,18 +146,20 @@ def test_smbclient_falls_back_to_ntlm(kerberos_rig, tmp_path, attack):
     hook = kerberos_rig.client_relay.hook = Edit(TO_SERVER, wants, token_edit(edit))
     assert "ACCESS_DENIED" in smbclient_with_either(kerberos_rig, tmp_path).stdout
     hook.assert_done()
-    told = assert_told(kerberos_rig, "mechanism_downgraded", leg="client", reason=reason,
-                       mechanism="ntlm")
-    assert told["user"].startswith("alice") and not kerberos_rig.at_server(smb2.SESSION_SETUP)
+    assert_refused(kerberos_rig, reason, mechanism="ntlm")
+    assert kerberos_rig.proxy.seen("mechanism_downgraded")[0]["user"].startswith("alice")
 
 
 def test_kerberos_with_nobody_on_the_way(kerberos_rig, tmp_path):
     """With the same list, and smbclient with the same password."""
+    cache = kerberos_rig.realm.kinit("alice")
+    cache.must_get(kerberos_rig.service)
     with kerberos_rig.raw() as client:
         client.negotiate()
-        client.login_ticket(initiator(kerberos_rig), mechanisms=BOTH).tree_connect()
+        client.login_ticket(kerberos.Initiator(kerberos.credential(cache, kerberos_rig.service)),
+                            mechanisms=BOTH).tree_connect()
     assert kerberos_rig.proxy.wait_event("login")["mechanism"] == "kerberos"
-    kerberos_rig.reset()
+    kerberos_rig.proxy.mark()
     assert smbclient_with_either(kerberos_rig, tmp_path).returncode == 0
     assert kerberos_rig.proxy.wait_event("login")["mechanism"] == "kerberos"
 
@@ -148,6 +169,8 @@ def test_kerberos_with_nobody_on_the_way(kerberos_rig, tmp_path):
 @DIALECTS
 def test_other_mechanism_chosen_on_the_way_to_the_file_server(rig, dialect):
     """smbd took NTLM, which was all that it was offered; the answer says Kerberos."""
+    rig.client_relay.source = VICTIM
+
     def choose(token):
         state, inner, _ = spnego.parse_response(token)
         return spnego.response_token(state, spnego.OID_KERBEROS, inner)
@@ -157,12 +180,9 @@ def test_other_mechanism_chosen_on_the_way_to_the_file_server(rig, dialect):
         with pytest.raises(REFUSED):
             client.login()
     hook.assert_done()
-    told = rig.proxy.wait_event("mechanism_downgraded", leg="upstream", verdict="refused",
-                                reason="other_mechanism", user="alice")
-    assert told["upstream_address"] == rig.upstream_relay.address
-    assert {seen["event"] for seen in rig.proxy.seen(verdict="refused")} == {"mechanism_downgraded"}
+    assert_told(rig, told("mechanism_downgraded", reason="other_mechanism", user="alice",
+                          client_address=VICTIM, **of_the_way(rig)))
     assert not rig.proxy.seen("login")
-    assert_nothing_leaked(rig)
 
 
 LIARS = {
@@ -179,18 +199,15 @@ LIARS = {
 def test_file_server_that_knows_the_key(liar):
     """Its signature is right, so that nothing but its token tells."""
     knobs, reason = LIARS[liar]
-    entry = listener()
-    with StubServer(**knobs) as stub, Proxy([entry], [upstream(stub)]) as proxy:
-        with RawClient(entry["address"], entry["port"]) as client:
+    with StubServer(**knobs) as stub, Rig(stub, source=VICTIM) as rig:
+        with rig.raw() as client:
             client.negotiate()
             if reason is None:
                 client.login().tree_connect()
-                assert not proxy.seen(verdict="refused")
-                return
-            with pytest.raises(REFUSED):
-                client.login()
-        told = proxy.wait_event("mechanism_downgraded", leg="upstream", verdict="refused", reason=reason,
-                                user="alice")
-        assert told["upstream_address"] == stub.address
-        assert {seen["event"] for seen in proxy.seen(verdict="refused")} == {"mechanism_downgraded"}
-        assert not proxy.seen("login") and smb2.TREE_CONNECT not in stub.commands()
+            else:
+                with pytest.raises(REFUSED):
+                    client.login()
+        fields = dict(client_address=VICTIM, user="alice", **of_the_way(rig))
+        assert_told(rig, *[told("mechanism_downgraded", reason=reason, **fields)] * bool(reason))
+        assert (smb2.TREE_CONNECT in stub.commands()) == (reason is None)
+        assert len(rig.proxy.seen("login")) == (reason is None)

@@ -1,9 +1,9 @@
 """Somebody on either leg rewrites the negotiation, so as to get less security than both ends can do.
 
 At 3.1.1 the preauthentication hash finds it, below 3.1.1 FSCTL_VALIDATE_NEGOTIATE_INFO does. On the
-client leg what a reply was changed to is seen by the client alone: it turns away, and the proxy tells
-of a login that was abandoned. An end that is known from before has besides an event for what it seems to
-have lost.
+client leg the client sees it first: one that looks turns away, and the proxy tells of a login that was
+abandoned; of one that goes on nothing fits, and the proxy sees it too. An end that is known from before
+has besides an event for what it seems to have lost.
 """
 
 import struct
@@ -20,11 +20,17 @@ from rig import Rig
 
 REQUEST = (TO_SERVER, is_command(smb2.NEGOTIATE, False))
 RESPONSE = (TO_CLIENT, is_command(smb2.NEGOTIATE, True))
+SETUP_REQUEST = (TO_SERVER, is_command(smb2.SESSION_SETUP, False))
+SETUP_RESPONSE = (TO_CLIENT, is_command(smb2.SESSION_SETUP, True))
 CIPHERS = (2, 1)  # AES-128-GCM, AES-128-CCM
 LEGACY = [0x202, 0x210, 0x300, 0x302]
 # By these is told that keys were derived from another negotiation than ours.
-CLIENT_PREAUTH = {"event": "login_abandoned", "verdict": "recorded", "leg": "client"}
-UPSTREAM_PREAUTH = {"event": "upstream_bad_signature"}
+ABANDONED = {"event": "login_abandoned", "verdict": "recorded", "leg": "client", "user": "alice",
+             "client_dialect": "3.1.1"}
+CLIENT_PREAUTH = {"event": "preauth_mismatch", "leg": "client", "reason": "first_request",
+                  "user": "alice", "client_dialect": "3.1.1", "severity": "error"}
+UPSTREAM_PREAUTH = {"event": "preauth_mismatch", "reason": "final_response", "user": "alice",
+                    "upstream_dialect": "3.1.1", "severity": "error"}
 
 
 def turn_mode(bits):
@@ -67,6 +73,16 @@ def change_salt(message):
     message[-1] ^= 1
 
 
+def change_setup_capabilities(message):
+    """What a client says there of DFS concerns nobody here."""
+    message[68] ^= 1
+
+
+def change_setup_flags(message):
+    """SessionFlags that mean nothing before the last response."""
+    message[66] ^= smb2.ENCRYPT_DATA
+
+
 def cut_above(dialect):
     """Takes every newer dialect out of the offer."""
     def edit(message):
@@ -88,6 +104,8 @@ UNSEEN = {
     "SecurityMode cleared in the response": (RESPONSE, clear_mode),
     "capabilities cleared in the response": (RESPONSE, clear_capabilities),
     "one bit of padding or salt": (REQUEST, change_salt),
+    "capabilities of the SESSION_SETUP changed": (SETUP_REQUEST, change_setup_capabilities),
+    "flags of its first answer changed": (SETUP_RESPONSE, change_setup_flags),
 }
 # What a known end seems to have lost: the first words, the leg, and the reason of the event.
 LOST = {("signing algorithms", "client"): "signing", ("ciphers", "client"): "cipher",
@@ -109,21 +127,96 @@ def lost(attack, leg, **fields):
     return [told("contexts_stripped", "recorded", reason=reason, leg=leg, **fields)] if reason else []
 
 
+def attack_client_leg(rig, attack):
+    """Puts somebody between client and proxy."""
+    (direction, wants), edit = UNSEEN[attack]
+    rig.client_relay.hook = Edit(direction, wants, edit)
+    return rig.client_relay.hook
+
+
 @pytest.mark.parametrize("before", [False, True], ids=["unknown", "known"])
 @pytest.mark.parametrize("attack", UNSEEN)
 def test_client_leg_at_3_1_1(rig, attack, before):
     """The client's key is not ours, so the signed SUCCESS does not verify and the client goes away."""
     if before:
         known(rig)
-    (direction, wants), edit = UNSEEN[attack]
-    hook = rig.client_relay.hook = Edit(direction, wants, edit)
+    hook = attack_client_leg(rig, attack)
     with rig.raw() as client:
         client.negotiate(ciphers=CIPHERS)
         with pytest.raises(BadResponse):
             client.login()
     hook.assert_done()
-    assert_told(rig, told(**CLIENT_PREAUTH, user="alice"), *(lost(attack, "client") if before else []))
+    assert_told(rig, told(**ABANDONED), *(lost(attack, "client") if before else []))
+    assert "negotiation" in rig.proxy.seen("login_abandoned")[0]["text"]
     assert not rig.upstream_relay.last().messages(TO_SERVER, smb2.TREE_CONNECT)
+
+
+@pytest.mark.parametrize("attack", ["signing algorithms cut out of the request",
+                                    "cipher cut out of the response",
+                                    "an older dialect taken out of the request",
+                                    "capabilities of the SESSION_SETUP changed"])
+def test_smbclient_turns_away(rig, tmp_path, attack):
+    """Samba looks as it should: what the proxy sees is that it has gone, and nothing got through."""
+    hook = attack_client_leg(rig, attack)
+    rig.smbclient(tmp_path).refused(exactly=False)
+    hook.assert_done()
+    assert_told(rig, told(**ABANDONED))
+    assert not rig.at_server(smb2.TREE_CONNECT)
+
+
+def first_request(client, session, command):
+    """The first that a client sends with its key."""
+    if command == smb2.SESSION_SETUP:
+        with pytest.raises(Disconnected):
+            client.login(session=session)
+        return
+    body = bodies.tree_connect("\\\\x\\data") if command == smb2.TREE_CONNECT else bodies.empty()
+    client.send(command, body, session)
+    assert client.ends() and not client.answers
+
+
+@pytest.mark.parametrize("attack", UNSEEN)
+def test_client_leg_at_3_1_1_and_the_client_goes_on(rig, attack):
+    """It does not look at the last response: then its first request does not fit here."""
+    hook = attack_client_leg(rig, attack)
+    with rig.raw() as client:
+        client.negotiate(ciphers=CIPHERS)
+        first_request(client, client.login(careless=True), smb2.TREE_CONNECT)
+    hook.assert_done()
+    assert_told(rig, told(**CLIENT_PREAUTH, command="TREE_CONNECT"))
+    assert not rig.at_server(smb2.TREE_CONNECT)
+
+
+@pytest.mark.parametrize("command", [smb2.LOGOFF, smb2.ECHO, smb2.SESSION_SETUP],
+                         ids=["LOGOFF", "ECHO", "SESSION_SETUP"])
+def test_whatever_the_first_request_is(rig, command):
+    hook = attack_client_leg(rig, "one bit of padding or salt")
+    with rig.raw() as client:
+        client.negotiate()
+        first_request(client, client.login(careless=True), command)
+    hook.assert_done()
+    assert_told(rig, told(**CLIENT_PREAUTH, command=smb2.COMMANDS[command]))
+
+
+def test_first_request_is_encrypted(rig):
+    """The keys for that are of the same hash."""
+    hook = attack_client_leg(rig, "one bit of padding or salt")
+    with rig.raw() as client:
+        client.negotiate(ciphers=CIPHERS)
+        session = client.login(careless=True)
+        client.send(smb2.TREE_CONNECT, bodies.tree_connect("\\\\x\\data"), session, encrypt=True)
+        assert client.ends() and not client.answers
+    hook.assert_done()
+    assert_told(rig, told(**CLIENT_PREAUTH))
+
+
+def test_later_request_of_a_session_that_has_signed(rig):
+    """From the second request on a wrong signature says nothing of the negotiation."""
+    client, session = rig.established()
+    with client:
+        client.send(smb2.ECHO, bodies.empty(), session, sign_as="flipped")
+        assert client.ends() and not client.answers
+    assert_told(rig, told("bad_signature", leg="client", reason="wrong_signature", command="ECHO"))
 
 
 def assert_cut_off(client, session):
