@@ -147,6 +147,23 @@ static struct summary_rule *rule_of(struct log_summary *summary, const char *nam
     return rule;
 }
 
+static bool count_client(struct log_summary *summary, struct summary_rule *rule,
+                         const char *address, uint64_t weight)
+{
+    struct json_object *count;
+    if (json_object_object_get_ex(rule->clients, address, &count))
+        return json_object_int_inc(count, (int64_t)weight);
+    if (summary->rule_clients == SUMMARY_RULE_CLIENTS_MAX)
+        return false;
+    count = json_object_new_int64((int64_t)weight);
+    if (!count || json_object_object_add(rule->clients, address, count) != 0) {
+        json_object_put(count);
+        return false;
+    }
+    summary->rule_clients++;
+    return true;
+}
+
 /* A rule that records what it would have refused: its name, or that of the event. */
 static void take_audited(struct log_summary *summary, struct json_object *event,
                          const char *address)
@@ -161,15 +178,8 @@ static void take_audited(struct log_summary *summary, struct json_object *event,
         return;
     }
     rule->events += log_weight(event);
-    if (!rule->first_client[0])
-        keep(rule->first_client, address);
-    if (json_object_object_get_ex(rule->clients, address, NULL))
-        return;
-    if (summary->rule_clients == SUMMARY_RULE_CLIENTS_MAX ||
-        json_object_object_add(rule->clients, address, NULL) != 0)
+    if (!count_client(summary, rule, address, log_weight(event)))
         summary->beyond++;
-    else
-        summary->rule_clients++;
 }
 
 void log_summary_take(void *context, struct json_object *event)
@@ -179,7 +189,7 @@ void log_summary_take(void *context, struct json_object *event)
     const char *verdict = log_text(event, "verdict");
     if (!address)
         return;
-    if (is(verdict, "audit") || is(name, "rule_audit"))
+    if (is(name, "rule_audit"))
         take_audited(summary, event, address);
     struct summary_client *client = client_of(summary, address);
     if (!client) {

@@ -33,9 +33,8 @@ struct summary_client {
 struct summary_rule {
     char name[SUMMARY_TEXT_MAX];
     char reason[SUMMARY_TEXT_MAX];
-    char first_client[SUMMARY_TEXT_MAX];
     uint64_t events;
-    struct json_object *clients; /* a set */
+    struct json_object *clients; /* address → how many of the events */
 };
 
 struct log_summary {

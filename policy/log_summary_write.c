@@ -90,15 +90,19 @@ static void write_rules(FILE *to, const struct log_summary *summary)
     if (!summary->rules_count)
         return;
     fputs("\nWhat rules that only record would have refused:\n\n", to);
-    fprintf(to, "%-24s  %-24s  %8s  %8s  %s\n", "RULE", "REASON", "EVENTS", "CLIENTS", "SUCH AS");
+    fprintf(to, "%-24s  %-24s  %8s  %8s\n", "RULE", "REASON", "EVENTS", "CLIENTS");
     for (size_t i = 0; i < summary->rules_count; i++) {
         const struct summary_rule *rule = &summary->rules[i];
         write_cell(to, rule->name, 24);
         write_cell(to, rule->reason, 24);
-        fprintf(to, "%8llu  %8d  ", (unsigned long long)rule->events,
+        fprintf(to, "%8llu  %8d\n", (unsigned long long)rule->events,
                 json_object_object_length(rule->clients));
-        log_print(to, rule->first_client);
-        fputc('\n', to);
+        json_object_object_foreach(rule->clients, address, count)
+        {
+            fputs("  ", to);
+            write_cell(to, address, 24);
+            fprintf(to, "%lld\n", (long long)json_object_get_int64(count));
+        }
     }
 }
 
@@ -171,6 +175,7 @@ static struct json_object *rule_json(const struct summary_rule *rule)
     add_text(object, "reason", rule->reason);
     add_number(object, "events", rule->events);
     add_number(object, "clients", (uint64_t)json_object_object_length(rule->clients));
+    add(object, "addresses", json_object_get(rule->clients));
     return object;
 }
 

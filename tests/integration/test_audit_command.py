@@ -113,15 +113,17 @@ def test_summary(site):
 def test_what_a_rule_would_have_refused(site, tmp_path):
     """Events of rules that only record, as the policy engine writes them."""
     log = tmp_path / "log"
-    line = {"time": "2024-05-06T07:08:09.000000Z", "event": "rule_refused", "verdict": "audit",
-            "rule": "no-ntlm", "reason": "ntlm", "client_address": "192.0.2.1"}
+    line = {"time": "2024-05-06T07:08:09.000000Z", "event": "rule_audit", "verdict": "recorded",
+            "rule": "no-ntlm", "reason": "rule", "client_address": "192.0.2.1"}
     other = dict(line, client_address="192.0.2.2", repeats=4)
-    another = dict(line, rule="encrypt", reason="not_encrypted")
+    another = dict(line, rule="encrypt", reason="encryption")
     log.write_text("".join(json.dumps(each) + "\n" for each in (line, line, other, another)))
     summary = json.loads(audit(site, "--summary", "--json", str(log)).stdout)
     assert summary["audited_rules"] == [
-        {"rule": "no-ntlm", "reason": "ntlm", "events": 6, "clients": 2},
-        {"rule": "encrypt", "reason": "not_encrypted", "events": 1, "clients": 1}]
+        {"rule": "no-ntlm", "reason": "rule", "events": 6, "clients": 2,
+         "addresses": {"192.0.2.1": 2, "192.0.2.2": 4}},
+        {"rule": "encrypt", "reason": "encryption", "events": 1, "clients": 1,
+         "addresses": {"192.0.2.1": 1}}]
     assert "no-ntlm" in audit(site, "--summary", str(log)).stdout
 
 
