@@ -109,14 +109,15 @@ def replay(attacker, recorded):
 
 @pytest.mark.parametrize("dialect", ALL_DIALECTS)
 def test_signed_request_sent_on_another_connection(rig, dialect):
-    """A recorded conversation, replayed from its start: every login has keys of its own."""
+    """A recorded conversation, replayed from its start while the victim is still there: a session is of
+    one connection, and every login has keys of its own."""
     rig.client_relay.source = VICTIM
     client, session = rig.established(dialects=[dialect])
-    with client:
+    with client, beside(rig) as attacker:
         session.create("recorded")
-    recorded = [frame.data for frame in rig.client_relay.last().frames if frame.direction == TO_SERVER]
-    with beside(rig) as attacker:
-        answers = replay(attacker, recorded)
+        frames = list(rig.client_relay.last().frames)
+        answers = replay(attacker, [frame.data for frame in frames if frame.direction == TO_SERVER])
+        session.must(smb2.ECHO, bodies.empty())
     assert [(answer.command, answer.status) for answer in answers[:2]] == [
         (smb2.NEGOTIATE, smb2.SUCCESS), (smb2.SESSION_SETUP, smb2.MORE_PROCESSING)]
     assert len(answers) == 5 and {answer.status for answer in answers[2:]} == {smb2.USER_SESSION_DELETED}

@@ -10,18 +10,21 @@ import socket
 import struct
 import threading
 import time
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 
 import pytest
 
+import smb2
+from capture import receive_frame
 from front import Front
 from harness import wait_until
 from memory import MIB, is_sanitized, resident
 from rawclient import Failed
 from stubserver import CONTENT, FILE_ID
 
-# Within a minute on two cores; a sanitized build is slower, and what it counts is as exact.
+# In less than a minute on two cores; a sanitized build is slower, and what it counts is as exact.
 ATTEMPTS = 100000 if not is_sanitized() else 20000
+DIALLING = 5000  # of attempts for which the tests' own file server has to be asked
 TOGETHER = 64  # connections at a time, far below connections_per_source
 ATTACKER = "127.0.9.1"
 GROWTH = 16 * MIB
@@ -29,11 +32,12 @@ SMB1_NEGOTIATE = b"\xffSMB\x72" + bytes(27) + b"\x00" + struct.pack("<H", 13) + 
 
 
 class Flooded(Front):
-    """Two workers with folding and the limiter as they are by default."""
+    """Some workers with folding and the limiter as they are by default."""
 
-    def __init__(self):
-        super().__init__(on_listener={"address": "127.0.0.1"}, workers=2,
-                         extra={"audit": {"fold": 60000}, "authentication": {"delay_max": 300000}})
+    def __init__(self, workers=2, fold=60000, limits=None, **options):
+        super().__init__(on_listener={"address": "127.0.0.1"}, workers=workers,
+                         extra={"audit": {"fold": fold}, "authentication": {"delay_max": 300000},
+                                "limits": limits or {}}, **options)
 
     def counters(self):
         """The `counters` of a clean stop, and all events."""
@@ -55,13 +59,19 @@ def attack(where, attempts, payload):
             except ConnectionError:
                 pass  # it has ended it already
         for connection in batch:
-            try:
-                assert connection.recv(1) == b""
-            except ConnectionError:
-                pass  # the same, with what was sent still unread
+            wait_for_end(connection)
             connection.close()
             made += 1
     return made
+
+
+def wait_for_end(connection):
+    """The proxy's answers, if any, and then its end of the connection."""
+    try:
+        while connection.recv(4096):
+            pass
+    except ConnectionError:
+        pass  # the same, with what was sent still unread
 
 
 @contextmanager
@@ -100,29 +110,35 @@ def told(events, name):
     return sum(event.get("repeats", 1) for event in lines), len(lines)
 
 
-def flood(front, payload):
-    """A flood, with somebody else beside it: how many attempts, and how much the processes grew."""
+def flood(front, payload, attempts=ATTEMPTS):
+    """A flood, with somebody else beside it, that leaves no process much larger than it was: (attempts
+    made, logins of somebody else, connections to the file server that the attempts led to)."""
     pids = front.proxy.children("worker") + front.proxy.children("recorder")
-    attack(front.where, 1000, payload)
+    made = attack(front.where, attempts // 10, payload)
     before = [resident(pid) for pid in pids]
     dialled = front.stub.connections
     begun = time.monotonic()
     with somebody_else(front) as done:
-        made = attack(front.where, ATTEMPTS - 1000, payload)
+        made += attack(front.where, attempts - made, payload)
+    assert made == attempts
     assert done[0] > 100 and done[1] > 0
-    # Only what alice herself connected has reached the file server.
-    assert front.stub.connections == dialled + 1 + done[1]
-    assert is_sanitized() or time.monotonic() - begun < 120
+    assert is_sanitized() or time.monotonic() - begun < 60
     for pid, size in zip(pids, before):
         assert is_sanitized() or resident(pid) < size + GROWTH
-    return made + 1000, done[1] + 1
+    logins = done[1] + 1
+    return made, logins, front.stub.connections - dialled - logins
+
+
+def frame(message):
+    return struct.pack(">I", len(message)) + message
 
 
 def test_flood_of_smb1():
     """Messages that are refused as soon as they are read."""
     with Flooded() as front:
-        made, logins = flood(front, struct.pack(">I", len(SMB1_NEGOTIATE)) + SMB1_NEGOTIATE)
+        made, logins, dialled = flood(front, frame(SMB1_NEGOTIATE))
         counts, events = front.counters()
+        assert dialled == 0  # only what alice herself connected has reached the file server
         assert counts["smb1_refused"] == made
         assert counts["link_ended"] == made + logins
         assert counts["login"] == logins
@@ -166,11 +182,76 @@ def test_flood_from_a_closed_source():
     """Somebody who has guessed too often: connections are ended before they are read."""
     with Flooded() as front:
         guesses, let_in = close_the_source(front)
-        made, logins = flood(front, b"")
+        made, logins, dialled = flood(front, b"")
         counts, events = front.counters()
+        assert dialled == 0
         assert counts["limiter_acted"] == made + 1  # and that which found it closed
         assert counts["login_refused"] == guesses and counts["login"] == logins
         assert counts["link_ended"] == counts["limiter_acted"] + let_in + logins
         for name in ("limiter_acted", "login_refused", "link_ended"):
             number, lines = told(events, name)
             assert number == counts[name] and lines < 100 + logins
+
+
+def offer():
+    """A good NEGOTIATE, for which the file server is asked."""
+    body = smb2.negotiate_request_body([0x202, 0x210], smb2.SIGNING_ENABLED, 0, bytes(range(16)))
+    return frame(smb2.Header(smb2.NEGOTIATE).pack() + body)
+
+
+def test_flood_that_reaches_the_file_server():
+    """Attempts that are refused only after the file server has been asked, and folded lines that come
+    while it goes on."""
+    with Flooded(workers=1, fold=1000, limits={"connections_per_source": 16}) as front:
+        made, logins, dialled = flood(front, offer() + frame(SMB1_NEGOTIATE), DIALLING)
+        meanwhile = [event for event in front.proxy.events() if event["event"] == "smb1_refused"]
+        assert len(meanwhile) > 1 and meanwhile[1]["repeats"] > 0
+        counts, events = front.counters()
+        # Each attempt is one or the other, and of those let in each is a connection at most.
+        assert counts["smb1_refused"] + counts["limit_reached"] == made
+        assert counts["smb1_refused"] >= dialled > 0
+        assert counts["link_ended"] == made + logins
+        for name in ("smb1_refused", "limit_reached", "link", "link_ended"):
+            assert told(events, name)[0] == counts[name], name
+        assert {event["client_address"] for event in events
+                if event["event"] == "smb1_refused"} == {ATTACKER}
+
+
+BOUND = 8
+BOUNDS = {"connections_per_source": {"limits": {"connections_per_source": BOUND}},
+          "upstream_connections": {"on_upstream": {"connections": BOUND + 1}}}
+
+
+@pytest.mark.parametrize("reason", BOUNDS)
+def test_no_more_connections_to_the_file_server_than_its_bound(reason):
+    """Connections that are kept: so many of them lead on to the file server, and no more."""
+    with Flooded(workers=1, **BOUNDS[reason]) as front, ExitStack() as stack:
+        client, session = front.established()
+        stack.enter_context(client)
+        held = [stack.enter_context(socket.create_connection(front.where, 30, (ATTACKER, 0)))
+                for _ in range(TOGETHER)]
+        for connection in held:
+            try:
+                connection.sendall(offer())
+            except ConnectionError:
+                pass  # it was beyond the bound
+        answered = [connection for connection in held if is_answered(connection)]
+        assert len(answered) == BOUND and front.stub.connections == BOUND + 1
+        assert session.read(FILE_ID, 100) == CONTENT
+        if reason == "connections_per_source":
+            other, another = front.established()
+            with other:
+                assert another.read(FILE_ID, 100) == CONTENT
+        counts, events = front.counters()
+        refused = [event for event in events if event["event"] == "limit_reached"]
+        assert counts["limit_reached"] == told(events, "limit_reached")[0] == TOGETHER - BOUND
+        assert {(event["reason"], event["client_address"]) for event in refused} == {(reason, ATTACKER)}
+
+
+def is_answered(connection):
+    """Did the NEGOTIATE succeed? Otherwise the proxy says so, or says nothing, and hangs up."""
+    try:
+        answer = receive_frame(connection)
+    except ConnectionError:
+        return False
+    return answer is not None and smb2.parse_header(answer).status == smb2.SUCCESS
