@@ -10,6 +10,8 @@ sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "../
 # pylint: disable=wrong-import-position
 from audit_log import ATTACKER
 from fixtures import nas, realm
+from harness import USERS
+from kerberosrig import KerberosRig
 from rig import Rig
 
 __all__ = ["nas", "realm", "rig"]
@@ -21,4 +23,20 @@ def rig(nas):  # pylint: disable=redefined-outer-name
     for this test: its log holds nothing of any other."""
     nas.empty_share()
     with Rig(nas, source=ATTACKER) as arrangement:
+        yield arrangement
+
+
+@pytest.fixture(scope="module")
+def kerberos_server(realm):  # pylint: disable=redefined-outer-name
+    """A file server that takes tickets."""
+    with realm.file_server() as server:
+        yield server
+
+
+@pytest.fixture
+def kerberos_rig(realm, kerberos_server):  # pylint: disable=redefined-outer-name
+    """The same where both ends can do Kerberos, and the proxy takes NTLM as well."""
+    with KerberosRig(realm, kerberos_server, ["ticket", "same"], source=ATTACKER,
+                     on_listener={"mechanisms": ["kerberos", "ntlm"]},
+                     users={**USERS, realm.principal("alice"): USERS["alice"]}) as arrangement:
         yield arrangement

@@ -15,6 +15,7 @@ import smb2
 from audit_log import VICTIM, assert_told, of_the_way, told
 from capture import TO_CLIENT, TO_SERVER
 from in_flight import Edit, cut_context, is_command, replace_dialect
+from kerberosclient import initiator
 from rawclient import ALL_DIALECTS, BadResponse, Disconnected, Failed
 from rig import Rig
 
@@ -307,6 +308,24 @@ def test_upstream_leg_at_3_1_1(rig, attack, before):
     assert_told(rig, told(**event, **fields), *loss)
     assert not rig.upstream_relay.last().messages(TO_SERVER, smb2.TREE_CONNECT)
     assert len(rig.proxy.seen("login")) == before
+
+
+@pytest.mark.parametrize("attack", ["signing algorithms cut out of the request",
+                                    "capabilities of the SESSION_SETUP changed"])
+def test_upstream_leg_with_kerberos(kerberos_rig, attack):
+    """There the key comes in the very response that does not verify."""
+    rig = kerberos_rig
+    rig.client_relay.source = VICTIM
+    (direction, wants), edit = UNSEEN[attack]
+    hook = rig.upstream_relay.hook = Edit(direction, wants, edit)
+    with rig.raw() as client:
+        client.negotiate()
+        with pytest.raises((Disconnected, Failed)):
+            client.login_ticket(initiator(rig))
+    hook.assert_done()
+    assert_told(rig, told(**UPSTREAM_PREAUTH, principal="alice@MIT.TEST", login="ticket",
+                          client_address=VICTIM, **of_the_way(rig)))
+    assert not rig.proxy.seen("login")
 
 
 HUNG_UP = ("validate_mismatch", "file_server_hung_up")
