@@ -79,6 +79,7 @@ def kerberos_options(tmp_path_factory):
 
 # What is demanded, whom that stops, and by which event.
 STRICTER = {
+    "min_dialect: 3.0": ({OLD}, "dialect_refused"),
     "min_dialect: 3.1.1": ({OLD, THREE}, "dialect_refused"),
     "encryption: required": ({OLD, BARE}, "unencrypted_refused"),
     "mechanisms: [kerberos]": (EVERYBODY, "ntlm_refused"),

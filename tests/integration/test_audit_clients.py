@@ -298,7 +298,8 @@ def test_folded_lines_count_for_all_they_stand_for(site, tmp_path):
         "connections": 110, "logins": 9, "kerberos": 2, "ntlm": 7, "refused": 40,
         "would_break": {"min_dialect: 3.0": 10, "min_dialect: 3.1.1": 10, "encryption: required": 10,
                         "mechanisms: [kerberos]": 7, "mic: required": 7}}
-    assert found["audited_rules"] == [{"rule": "soon", "reason": "encryption", "events": 5, "clients": 1}]
+    assert found["audited_rules"] == [{"rule": "soon", "reason": "encryption", "events": 5, "clients": 1,
+                                       "addresses": {"192.0.2.1": 5}}]
     assert " 40 more: refused" in audit(site, log=log)
     assert "cnt=40 " in audit(site, "--cef", "--event", "login_refused", log=log)
 

@@ -157,7 +157,7 @@ def test_audit(nas):
         rig.proxy.stop()
         done = command("audit", "--config", rig.proxy.configuration, "--summary", "--json")
         assert json.loads(done.stdout)["audited_rules"] == [
-            {"rule": "steady", "reason": "pin", "events": 2, "clients": 1}]
+            {"rule": "steady", "reason": "pin", "events": 2, "clients": 1, "addresses": {"127.0.0.1": 2}}]
 
 
 def test_file_server_that_gives_less(tmp_path):
