@@ -308,8 +308,8 @@ def test_file_server_refuses_the_renewal(two):
     assert rig.proxy.wait_event("logoff", user="alice")["reason"] == "renewal_failed"
     assert status_of(alice) == smb2.USER_SESSION_DELETED
     read(bob)
-    # The credential rests now; a reload wakes it for the tests after this.
-    rig.proxy.process.send_signal(signal.SIGHUP)
+    # The credential rests now, through reloads too; a new keeper knows nothing of it.
+    restart_keeper(rig)
     wait_until(lambda: logs_in(client), "the credential to be tried again")
 
 
