@@ -15,44 +15,46 @@ struct agreed {
     uint16_t cipher;
 };
 
-static bool signing_fits(struct agreed agreed, const enum config_signing *list, unsigned count)
+/* What a listener and an upstream both say of their leg. */
+struct wanted {
+    enum config_dialect min_dialect, max_dialect;
+    const enum config_signing *signing;
+    unsigned signing_count;
+    const enum config_cipher *ciphers;
+    unsigned ciphers_count;
+    enum config_encryption encryption;
+};
+
+#define WANTED_OF(config)                                                                          \
+    ((struct wanted){(config)->min_dialect, (config)->max_dialect, (config)->signing,              \
+                     (config)->signing_count, (config)->ciphers, (config)->ciphers_count,          \
+                     (config)->encryption})
+
+static bool signing_fits(struct agreed agreed, const struct wanted *now)
 {
-    for (unsigned i = 0; i < count; i++)
-        if ((uint16_t)list[i] == agreed.signing)
+    for (unsigned i = 0; i < now->signing_count; i++)
+        if ((uint16_t)now->signing[i] == agreed.signing)
             return true;
     return agreed.dialect < SMB_3_1_1;
 }
 
-static bool cipher_fits(struct agreed agreed, const enum config_cipher *list, unsigned count)
+static bool cipher_fits(struct agreed agreed, const struct wanted *now)
 {
-    for (unsigned i = 0; i < count; i++)
-        if ((uint16_t)list[i] == agreed.cipher)
+    for (unsigned i = 0; i < now->ciphers_count; i++)
+        if ((uint16_t)now->ciphers[i] == agreed.cipher)
             return true;
     return agreed.dialect < SMB_3_1_1 || !agreed.cipher;
 }
 
-static const char *client_reason(struct agreed agreed, const struct config_listener *now)
+static const char *leg_reason(struct agreed agreed, struct wanted now)
 {
-    if (!agreed.dialect)
-        return NULL;
-    if (agreed.dialect < (uint16_t)now->min_dialect || agreed.dialect > (uint16_t)now->max_dialect)
+    if (agreed.dialect < (uint16_t)now.min_dialect || agreed.dialect > (uint16_t)now.max_dialect)
         return "dialect";
-    if (!signing_fits(agreed, now->signing, now->signing_count))
+    if (!signing_fits(agreed, &now))
         return "signing";
-    if (!cipher_fits(agreed, now->ciphers, now->ciphers_count))
+    if (!cipher_fits(agreed, &now))
         return "cipher";
-    return now->encryption == CONFIG_ENCRYPTION_REQUIRED && !agreed.cipher ? "encryption" : NULL;
-}
-
-static const char *upstream_reason(struct agreed agreed, const struct config_upstream *now)
-{
-    if (agreed.dialect < (uint16_t)now->min_dialect || agreed.dialect > (uint16_t)now->max_dialect)
-        return "dialect";
-    if (!signing_fits(agreed, now->signing, now->signing_count))
-        return "signing";
-    if (!cipher_fits(agreed, now->ciphers, now->ciphers_count))
-        return "cipher";
-    return now->encryption == CONFIG_ENCRYPTION_REQUIRED && !agreed.cipher ? "encryption" : NULL;
+    return now.encryption == CONFIG_ENCRYPTION_REQUIRED && !agreed.cipher ? "encryption" : NULL;
 }
 
 static struct agreed agreed_on(const struct leg *leg)
@@ -67,11 +69,11 @@ const char *rejudge_link_fits(const struct link *link, enum leg_role *leg)
     if (!ready)
         client.dialect = link->client_choice;
     *leg = LEG_CLIENT;
-    const char *reason = client_reason(client, link->listener);
+    const char *reason = client.dialect ? leg_reason(client, WANTED_OF(link->listener)) : NULL;
     if (reason || !ready)
         return reason;
     *leg = LEG_UPSTREAM;
-    return upstream_reason(agreed_on(&link->server), link->upstream);
+    return leg_reason(agreed_on(&link->server), WANTED_OF(link->upstream));
 }
 
 static bool logs_in_so(const struct session *session, const struct config_upstream *now)
