@@ -148,11 +148,13 @@ INTEGRATION_CONFINED := $(addprefix tests/integration/test_,processes.py clients
 check-confinement: $(CONFINEMENT_TESTS)
 	tests/unit/run $(CONFINEMENT_TESTS)
 
-# A test that is skipped tests nothing: it counts as failed.
+# A test that is skipped tests nothing: it counts as failed. The tests wait more than they compute,
+# each on ports and in directories of its own; a file's tests share their peers, and stay together.
 INTEGRATION := tests/integration tests/attack
+INTEGRATION_AT_ONCE ?= 2
 check-integration: $(PROGRAM)
 	COUNTERSIGN=$(CURDIR)/$(PROGRAM) $(PYTHON) -m pytest -q -rs -p no:cacheprovider \
-	    $(INTEGRATION) | tee $(OUT)/integration.log
+	    -n $(INTEGRATION_AT_ONCE) --dist loadfile $(INTEGRATION) | tee $(OUT)/integration.log
 	@if grep -Eq '^[0-9a-z, ]*[0-9]+ skipped' $(OUT)/integration.log; then \
 	    echo 'make: integration tests were skipped' >&2; exit 1; fi
 
