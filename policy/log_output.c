@@ -95,16 +95,17 @@ static void write_pair(FILE *to, const char *key, const char *value)
     write_escaped(to, value, '=');
 }
 
-/* A field of our own, with its name. */
-static void write_custom(FILE *to, unsigned number, const char *name, const char *value)
+/* The event's field of that name in a custom field of CEF's, if it has it. */
+static bool write_custom(FILE *to, struct json_object *event, const char *key, const char *name)
 {
-    char key[16];
+    const char *value = log_text(event, name);
+    char label[24];
     if (!value)
-        return;
-    snprintf(key, sizeof key, "cs%uLabel", number);
-    write_pair(to, key, name);
-    snprintf(key, sizeof key, "cs%u", number);
+        return false;
+    snprintf(label, sizeof label, "%sLabel", key);
+    write_pair(to, label, name);
     write_pair(to, key, value);
+    return true;
 }
 
 static void write_labelled(FILE *to, const char *key, const char *name, int64_t number)
@@ -187,18 +188,16 @@ static void write_extension(FILE *to, struct json_object *event)
     write_pair(to, "msg", log_text(event, "text"));
     write_pair(to, "filePath", log_text(event, "share"));
     write_number(to, event, "externalId", "windows_event_id");
-    write_custom(to, 1, "listener", log_text(event, "listener"));
-    write_custom(to, 2, "upstream", log_text(event, "upstream"));
-    write_custom(to, 3, "target_name", log_text(event, "target_name"));
-    write_custom(to, 4, "offered", log_text(event, "offered"));
-    write_custom(to, 5, "client_dialect", log_text(event, "client_dialect"));
-    write_custom(to, 6, "session", log_text(event, "session"));
-    if (log_text(event, "rule"))
-        write_pair(to, "flexString1Label", "rule");
-    write_pair(to, "flexString1", log_text(event, "rule"));
-    if (log_text(event, "pipe"))
-        write_pair(to, "flexString2Label", "pipe");
-    write_pair(to, "flexString2", log_text(event, "pipe"));
+    write_custom(to, event, "cs1", "listener");
+    write_custom(to, event, "cs2", "upstream");
+    write_custom(to, event, "cs3", "target_name");
+    write_custom(to, event, "cs4", "offered");
+    write_custom(to, event, "cs5", "client_dialect");
+    write_custom(to, event, "cs6", "session");
+    write_custom(to, event, "flexString1", "rule");
+    /* No event has both. */
+    if (!write_custom(to, event, "flexString2", "pipe"))
+        write_custom(to, event, "flexString2", "claimed");
 }
 
 static void write_head(FILE *to, struct json_object *event, const char *meaning)
@@ -226,11 +225,11 @@ void log_write_cef_client(FILE *to, struct json_object *event)
     write_pair(to, "msg", log_text(event, "would_break"));
     write_labelled(to, "cn1", "logins", log_number(event, "logins", 0));
     write_labelled(to, "cn2", "refused", log_number(event, "refused", 0));
-    write_custom(to, 1, "client_dialect", log_text(event, "client_dialect"));
-    write_custom(to, 2, "client_signing", log_text(event, "client_signing"));
-    write_custom(to, 3, "client_cipher", log_text(event, "client_cipher"));
-    write_custom(to, 4, "mechanism", log_text(event, "mechanism"));
-    write_custom(to, 5, "target_name", log_text(event, "target_name"));
-    write_custom(to, 6, "mic", log_text(event, "mic"));
+    write_custom(to, event, "cs1", "client_dialect");
+    write_custom(to, event, "cs2", "client_signing");
+    write_custom(to, event, "cs3", "client_cipher");
+    write_custom(to, event, "cs4", "mechanism");
+    write_custom(to, event, "cs5", "target_name");
+    write_custom(to, event, "cs6", "mic");
     fputc('\n', to);
 }

@@ -322,6 +322,12 @@ def test_cef_of_hostile_names(site, tmp_path):
     assert len(text.splitlines()) == 2 and "\x07" not in text
 
 
+def test_cef_of_who_a_session_tried_to_become(site, tmp_path):
+    log = write(tmp_path / "log", event("identity_changed", user="alice", claimed="CORP\\bob"))
+    _, fields = cef(audit(site, "--cef", log=log).rstrip("\n"))
+    assert (fields["suser"], fields["flexString2Label"], fields["flexString2"]) == ("alice", "claimed", "CORP\\bob")
+
+
 def test_damaged_lines(site, tmp_path):
     whole = json.dumps(event("login", user="alice"))
     log = write(tmp_path / "log", whole, whole[:40], "", "[1]", "null", '{"event": "login"}', "\0\0\0",
