@@ -17,6 +17,18 @@ const char *stricter_name(enum stricter stricter)
     return names[stricter];
 }
 
+const char *stricter_switch(enum stricter stricter)
+{
+    static const char *const names[STRICTER_COUNT] = {
+        [STRICTER_DIALECT_3] = "Smb2DialectMin",
+        [STRICTER_DIALECT] = "Smb2DialectMin",
+        [STRICTER_ENCRYPTION] = "EncryptData, RejectUnencryptedAccess",
+        [STRICTER_NTLM] = "RestrictReceivingNTLMTraffic",
+        [STRICTER_TARGET_NAME] = "SmbServerNameHardeningLevel 2",
+    };
+    return names[stricter];
+}
+
 struct log_summary *log_summary_new(void)
 {
     struct log_summary *summary = calloc(1, sizeof *summary);
@@ -34,7 +46,9 @@ void log_summary_free(struct log_summary *summary)
     if (!summary)
         return;
     for (size_t i = 0; i < summary->rules_count; i++)
-        json_object_put(summary->rules[i].clients);
+        json_object_put(summary->rules[i].tally.sources);
+    for (size_t i = 0; i < SUMMARY_SWITCHES; i++)
+        json_object_put(summary->switches[i].sources);
     json_object_put(summary->by_address);
     free(summary->clients);
     free(summary);
@@ -138,29 +152,29 @@ static struct summary_rule *rule_of(struct log_summary *summary, const char *nam
     if (summary->rules_count == SUMMARY_RULES_MAX)
         return NULL;
     struct summary_rule *rule = &summary->rules[summary->rules_count];
-    rule->clients = json_object_new_object();
-    if (!rule->clients)
-        return NULL;
     keep(rule->name, name);
     keep(rule->reason, reason);
     summary->rules_count++;
     return rule;
 }
 
-static bool count_client(struct log_summary *summary, struct summary_rule *rule,
-                         const char *address, uint64_t weight)
+bool summary_tally_add(struct log_summary *summary, struct summary_tally *tally, const char *source,
+                       uint64_t events)
 {
     struct json_object *count;
-    if (json_object_object_get_ex(rule->clients, address, &count))
-        return json_object_int_inc(count, (int64_t)weight);
-    if (summary->rule_clients == SUMMARY_RULE_CLIENTS_MAX)
+    tally->events += events;
+    if (!tally->sources && !(tally->sources = json_object_new_object()))
         return false;
-    count = json_object_new_int64((int64_t)weight);
-    if (!count || json_object_object_add(rule->clients, address, count) != 0) {
+    if (json_object_object_get_ex(tally->sources, source, &count))
+        return json_object_int_inc(count, (int64_t)events);
+    if (summary->sources == SUMMARY_SOURCES_MAX)
+        return false;
+    count = json_object_new_int64((int64_t)events);
+    if (!count || json_object_object_add(tally->sources, source, count) != 0) {
         json_object_put(count);
         return false;
     }
-    summary->rule_clients++;
+    summary->sources++;
     return true;
 }
 
@@ -173,12 +187,7 @@ static void take_audited(struct log_summary *summary, struct json_object *event,
     keep(name, rule_name ? rule_name : log_text(event, "event"));
     keep(reason, log_text(event, "reason"));
     struct summary_rule *rule = rule_of(summary, name, reason);
-    if (!rule) {
-        summary->beyond++;
-        return;
-    }
-    rule->events += log_weight(event);
-    if (!count_client(summary, rule, address, log_weight(event)))
+    if (!rule || !summary_tally_add(summary, &rule->tally, address, log_weight(event)))
         summary->beyond++;
 }
 
@@ -187,6 +196,7 @@ void log_summary_take(void *context, struct json_object *event)
     struct log_summary *summary = context;
     const char *address = log_text(event, "client_address"), *name = log_text(event, "event");
     const char *verdict = log_text(event, "verdict");
+    summary_take_switches(summary, event);
     if (!address)
         return;
     if (is(name, "rule_audit"))

@@ -29,13 +29,19 @@ struct summary_client {
     uint64_t would_break[STRICTER_COUNT]; /* connections or logins */
 };
 
+struct summary_tally {
+    uint64_t events;
+    struct json_object *sources; /* address → how many of the events; NULL: none yet */
+};
+
 /* What a rule that only records would have refused. */
 struct summary_rule {
     char name[SUMMARY_TEXT_MAX];
     char reason[SUMMARY_TEXT_MAX];
-    uint64_t events;
-    struct json_object *clients; /* address → how many of the events */
+    struct summary_tally tally;
 };
+
+enum { SUMMARY_SWITCHES = 15 };
 
 struct log_summary {
     struct summary_client *clients;
@@ -43,11 +49,30 @@ struct log_summary {
     struct json_object *by_address; /* address → index */
     struct summary_rule rules[SUMMARY_RULES_MAX];
     size_t rules_count;
-    size_t rule_clients; /* of all rules together */
-    uint64_t beyond;     /* events of clients or rules that there was no room for */
+    struct summary_tally switches[SUMMARY_SWITCHES];
+    size_t sources;  /* of all tallies together */
+    uint64_t beyond; /* events of clients or rules that there was no room for */
 };
 
-/* How a demand is written in the configuration. */
+/* How a demand is written in the configuration, and the Windows switch for it; NULL: none. */
 const char *stricter_name(enum stricter stricter);
+const char *stricter_switch(enum stricter stricter);
+
+/* Counts events from a source; false when there was no room for the source. */
+bool summary_tally_add(struct log_summary *summary, struct summary_tally *tally, const char *source,
+                       uint64_t events);
+
+/* One of Windows' switches, by its name there (docs/switches.md). */
+struct summary_switch {
+    const char *name;
+    unsigned windows_id; /* of the event that Windows writes for it; 0: none */
+    bool upstream;       /* it is about file servers */
+    const char *events[2];
+};
+
+const struct summary_switch *summary_switch(unsigned number);
+
+/* Counts an event under the switches that it would be of in Windows. */
+void summary_take_switches(struct log_summary *summary, struct json_object *event);
 
 #endif

@@ -71,9 +71,12 @@ static void write_breaking(FILE *to, const struct log_summary *summary)
     for (unsigned stricter = 0; stricter < STRICTER_COUNT; stricter++) {
         uint64_t times;
         size_t count = count_breaking(summary, (enum stricter)stricter, &times);
-        fprintf(to, "\n%-24s %zu of %zu clients, %llu %s\n", stricter_name((enum stricter)stricter),
-                count, summary->clients_count, (unsigned long long)times,
-                stricter <= STRICTER_ENCRYPTION ? "connections" : "logins");
+        const char *windows = stricter_switch((enum stricter)stricter);
+        fprintf(to, "\n%-24s %zu of %zu clients, %llu %s%s%s%s\n",
+                stricter_name((enum stricter)stricter), count, summary->clients_count,
+                (unsigned long long)times,
+                stricter <= STRICTER_ENCRYPTION ? "connections" : "logins",
+                windows ? " (Windows: " : "", windows ? windows : "", windows ? ")" : "");
         for (size_t i = 0; i < summary->clients_count; i++) {
             const struct summary_client *client = &summary->clients[i];
             if (!client->would_break[stricter])
@@ -82,6 +85,23 @@ static void write_breaking(FILE *to, const struct log_summary *summary)
             write_cell(to, client->address, 24);
             fprintf(to, "%llu\n", (unsigned long long)client->would_break[stricter]);
         }
+    }
+}
+
+static size_t sources_of(const struct summary_tally *tally)
+{
+    return tally->sources ? (size_t)json_object_object_length(tally->sources) : 0;
+}
+
+static void write_sources(FILE *to, const struct summary_tally *tally)
+{
+    if (!tally->sources)
+        return;
+    json_object_object_foreach(tally->sources, address, count)
+    {
+        fputs("  ", to);
+        write_cell(to, address, 24);
+        fprintf(to, "%lld\n", (long long)json_object_get_int64(count));
     }
 }
 
@@ -95,14 +115,28 @@ static void write_rules(FILE *to, const struct log_summary *summary)
         const struct summary_rule *rule = &summary->rules[i];
         write_cell(to, rule->name, 24);
         write_cell(to, rule->reason, 24);
-        fprintf(to, "%8llu  %8d\n", (unsigned long long)rule->events,
-                json_object_object_length(rule->clients));
-        json_object_object_foreach(rule->clients, address, count)
-        {
-            fputs("  ", to);
-            write_cell(to, address, 24);
-            fprintf(to, "%lld\n", (long long)json_object_get_int64(count));
-        }
+        fprintf(to, "%8llu  %8zu\n", (unsigned long long)rule->tally.events,
+                sources_of(&rule->tally));
+        write_sources(to, &rule->tally);
+    }
+}
+
+/* Those of which there is nothing to tell stand here too: that is what somebody asks for. */
+static void write_switches(FILE *to, const struct log_summary *summary)
+{
+    fputs("\nWindows' switches, and who met them (RequireSecuritySignature is always on, on both "
+          "legs):\n\n",
+          to);
+    fprintf(to, "%-36s  %7s  %8s  %8s\n", "SWITCH", "EVENT", "TIMES", "WHO");
+    for (unsigned i = 0; i < SUMMARY_SWITCHES; i++) {
+        const struct summary_switch *about = summary_switch(i);
+        const struct summary_tally *tally = &summary->switches[i];
+        char id[16] = "-";
+        if (about->windows_id)
+            snprintf(id, sizeof id, "%u", about->windows_id);
+        fprintf(to, "%-36s  %7s  %8llu  %8zu\n", about->name, id, (unsigned long long)tally->events,
+                sources_of(tally));
+        write_sources(to, tally);
     }
 }
 
@@ -112,6 +146,7 @@ void log_summary_write_text(FILE *to, const struct log_summary *summary,
     write_clients(to, summary);
     write_breaking(to, summary);
     write_rules(to, summary);
+    write_switches(to, summary);
     fprintf(to, "\n%llu lines read, %llu damaged.\n", (unsigned long long)counts->lines,
             (unsigned long long)counts->damaged);
     if (summary->beyond)
@@ -166,6 +201,14 @@ static struct json_object *client_json(const struct summary_client *client)
     return object;
 }
 
+static void add_tally(struct json_object *to, const struct summary_tally *tally, const char *who)
+{
+    add_number(to, "events", tally->events);
+    add_number(to, who, sources_of(tally));
+    add(to, "addresses",
+        tally->sources ? json_object_get(tally->sources) : json_object_new_object());
+}
+
 static struct json_object *rule_json(const struct summary_rule *rule)
 {
     struct json_object *object = json_object_new_object();
@@ -173,9 +216,23 @@ static struct json_object *rule_json(const struct summary_rule *rule)
         return NULL;
     add_text(object, "rule", rule->name);
     add_text(object, "reason", rule->reason);
-    add_number(object, "events", rule->events);
-    add_number(object, "clients", (uint64_t)json_object_object_length(rule->clients));
-    add(object, "addresses", json_object_get(rule->clients));
+    add_tally(object, &rule->tally, "clients");
+    return object;
+}
+
+static struct json_object *switches_json(const struct log_summary *summary)
+{
+    struct json_object *object = json_object_new_object();
+    for (unsigned i = 0; object && i < SUMMARY_SWITCHES; i++) {
+        const struct summary_switch *about = summary_switch(i);
+        struct json_object *one = json_object_new_object();
+        if (!one)
+            continue;
+        if (about->windows_id)
+            add_number(one, "windows_event_id", about->windows_id);
+        add_tally(one, &summary->switches[i], about->upstream ? "file_servers" : "clients");
+        add(object, about->name, one);
+    }
     return object;
 }
 
@@ -189,6 +246,8 @@ static struct json_object *breaking_json(const struct log_summary *summary)
             continue;
         add_number(one, "clients", count_breaking(summary, (enum stricter)stricter, &times));
         add_number(one, "times", times);
+        if (stricter_switch((enum stricter)stricter))
+            add_text(one, "windows_switch", stricter_switch((enum stricter)stricter));
         add(object, stricter_name((enum stricter)stricter), one);
     }
     return object;
@@ -213,6 +272,7 @@ void log_summary_write_json(FILE *to, const struct log_summary *summary,
         add(object, "clients", clients);
         add(object, "would_break", breaking_json(summary));
         add(object, "audited_rules", rules);
+        add(object, "windows_switches", switches_json(summary));
         add_number(object, "lines", counts->lines);
         add_number(object, "damaged", counts->damaged);
         add_number(object, "beyond", summary->beyond);

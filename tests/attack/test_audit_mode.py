@@ -95,7 +95,8 @@ def test_level_of_a_listener(nas, lenient, kerberos_options, demand):
     named = {client["client_address"]: client["would_break"].get(demand, 0)
              for client in summary["clients"]}
     assert named == {source: int(source in stopped) for source in CLIENTS}
-    assert summary["would_break"][demand] == {"clients": len(stopped), "times": len(stopped)}
+    total = summary["would_break"][demand]
+    assert (total["clients"], total["times"]) == (len(stopped), len(stopped))
     block = text[text.index("\n" + demand):].split("\n\n")[0].splitlines()[2:]
     assert {line.split()[0] for line in block} == stopped
     option, _, value = demand.partition(": ")

@@ -21,7 +21,7 @@ from capture import Relay
 from harness import USERS, run
 from kerberosrig import KerberosRig
 from nas import Nas
-from proxy import BINARY, command
+from proxy import BINARY, ROOT, command
 from rawclient import ALL_DIALECTS, Failed, RawClient
 from rig import Rig
 from smbtools import Rclone, SmbClient
@@ -198,8 +198,37 @@ def test_table_as_text(site):
     found = summary(site)
     for rule, counts in found["would_break"].items():
         kind = "connections" if rule.startswith(("min_dialect", "encryption")) else "logins"
+        windows = f" (Windows: {counts['windows_switch']})" if rule != "mic: required" else ""
         assert re.search(rf"^{re.escape(rule)} +{counts['clients']} of {len(found['clients'])} clients, "
-                         rf"{counts['times']} {kind}$", text, re.MULTILINE), rule
+                         rf"{counts['times']} {kind}{re.escape(windows)}$", text, re.MULTILINE), rule
+    for switch, told in found["windows_switches"].items():
+        assert re.search(rf"^{re.escape(switch)} +{told.get('windows_event_id', '-')} +{told['events']} "
+                         rf"+{len(told['addresses'])}$", text, re.MULTILINE), switch
+
+
+def documented(section):
+    with open(os.path.join(ROOT, "docs", section), encoding="utf-8") as file:
+        return file.read()
+
+
+def test_windows_switches(site, tmp_path):
+    """Each of them counts the events that docs/events.md gives the same Windows event, by who it was."""
+    names = summary(site)["windows_switches"]
+    assert names["AuditClientSpnSupport"]["addresses"].keys() == {BARE, RCLONE}
+    sections = documented("events.md").split("\n### ")[1:]
+    numbered = {section.split("`")[1]: int(number.group(1)) for section in sections
+                if (number := re.search(r"Windows event: (\d+) in", section))}
+    for name, told in names.items():
+        assert re.search(rf"^\|.*\b{name.split()[0]}\b.*\|", documented("switches.md"), re.MULTILINE), name
+        number = told.get("windows_event_id")
+        if number is None:
+            continue
+        events = sorted(kind for kind, other in numbered.items() if other == number)
+        log = write(tmp_path / name, *[event(kind, client_address="192.0.2.7", upstream_address="192.0.2.8",
+                                             repeats=3) for kind in events])
+        found = json.loads(audit(site, "--summary", "--json", log=log))["windows_switches"][name]
+        who = "192.0.2.8" if "file_servers" in found else "192.0.2.7"
+        assert found["addresses"] == {who: 3 * len(events)} and found["events"] == 3 * len(events), name
 
 
 def cef(line):

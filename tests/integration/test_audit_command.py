@@ -103,10 +103,13 @@ def test_summary(site):
                                    "mic: required": 1, "target_name: required": 1}
     assert who[GUESSER]["refused"] == 3 and who[GUESSER]["logins"] == 0
     assert smbclient["client_cipher"] and "mic: required" not in smbclient["would_break"]
-    assert summary["would_break"]["min_dialect: 3.1.1"] == {"clients": 1, "times": 1}
+    assert summary["would_break"]["min_dialect: 3.1.1"] == {
+        "clients": 1, "times": 1, "windows_switch": "Smb2DialectMin"}
+    assert summary["windows_switches"]["AuditClientSpnSupport"] == {
+        "windows_event_id": 3024, "events": 1, "clients": 1, "addresses": {BARE: 1}}
     assert summary["damaged"] == 0 and summary["lines"] == len(site.events())
     text = audit(site, "--summary").stdout
-    assert "min_dialect: 3.1.1       1 of 5 clients, 1 connections" in text
+    assert "min_dialect: 3.1.1       1 of 5 clients, 1 connections (Windows: Smb2DialectMin)" in text
     assert any(line.split()[:3] == [OLD, "2.1", "HMAC-SHA256"] for line in text.splitlines())
 
 
