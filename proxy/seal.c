@@ -54,7 +54,7 @@ bool seal_open(struct leg *leg, struct frame *frame, struct session **session)
         return false;
     }
     if (!sealer_open(opener, frame->at, frame->size)) {
-        if (leg->role == LEG_CLIENT)
+        if (leg->role == LEG_CLIENT && *session)
             client_signature_wrong(*session, NULL, "decryption_failed");
         else
             refuse(leg, "decryption_failed");

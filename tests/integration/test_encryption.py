@@ -249,6 +249,18 @@ def test_sealed_request_of_a_session_that_has_ended(rig, sealed_pair):
     assert not os.path.exists(os.path.join(rig.server.share, "late"))
 
 
+def test_changed_transform_of_a_session_that_has_ended(rig, sealed_pair):
+    """A guess at it ends the connection like any other, and nothing more."""
+    client, alice, _ = sealed_pair
+    alice.logoff()
+    frame = bytearray(client.seal(alice, client.build(smb2.ECHO, bodies.empty(), alice, sign_as="none")))
+    frame[-1] ^= 0x10
+    client.send_frame(bytes(frame))
+    expect_end(rig, client)
+    rig.proxy.wait_event("bad_signature", leg="client", reason="decryption_failed")
+    rig.proxy.assert_healthy()
+
+
 def test_transform_inside_a_transform(rig, sealed_pair):
     client, alice, _ = sealed_pair
     inner = client.seal(alice, client.build(smb2.ECHO, bodies.empty(), alice, sign_as="none"))

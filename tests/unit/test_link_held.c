@@ -198,23 +198,30 @@ static void test_held_request_of_a_session_that_has_ended(void **state)
     signer_free(signer);
 }
 
-static void hold_a_sealed_flush(struct fixture *fixture)
+static void sealed_flush_comes(struct fixture *fixture, uint64_t message_id, const uint8_t key[32])
 {
     enum { BEFORE = TRANSFORM_HEADER_SIZE };
-    static const uint8_t key[32] = {10};
     struct sealer *client = sealer_new(CIPHER_AES_128_GCM, key, FIXTURE_CLIENT_ID, true);
     struct traffic inside = {.size = 0}, traffic = {.size = BEFORE};
-    open_traffic(fixture);
-    fixture->link.client.cipher = CIPHER_AES_128_GCM;
-    fixture->session->client_open = sealer_new(CIPHER_AES_128_GCM, key, FIXTURE_CLIENT_ID, false);
-    assert_true(client && fixture->session->client_open);
-    traffic_add(&inside, NULL, request_header(SMB2_FLUSH, 1, PLAIN_TREE), flush_body(), false);
+    assert_non_null(client);
+    traffic_add(&inside, NULL, request_header(SMB2_FLUSH, message_id, PLAIN_TREE), flush_body(),
+                false);
     memcpy(traffic.bytes + BEFORE, inside.bytes, inside.size);
     assert_true(sealer_seal(client, traffic.bytes + BEFORE, inside.size));
     traffic.size += inside.size;
     from_client(fixture, &traffic);
-    assert_true(fixture->link.frame_is_held);
     sealer_free(client);
+}
+
+static void hold_a_sealed_flush(struct fixture *fixture)
+{
+    static const uint8_t key[32] = {10};
+    open_traffic(fixture);
+    fixture->link.client.cipher = CIPHER_AES_128_GCM;
+    fixture->session->client_open = sealer_new(CIPHER_AES_128_GCM, key, FIXTURE_CLIENT_ID, false);
+    assert_non_null(fixture->session->client_open);
+    sealed_flush_comes(fixture, 1, key);
+    assert_true(fixture->link.frame_is_held);
 }
 
 /* It has been opened; it is as good as encrypted when it goes on. */
@@ -242,6 +249,22 @@ static void test_held_frame_of_an_encrypted_session_that_has_ended(void **state)
     free_keys(&keys);
 }
 
+/* Not under its key: there is no session any more that could be told of it. */
+static void test_wrong_frame_of_an_encrypted_session_that_has_ended(void **state)
+{
+    static const uint8_t other_key[32] = {11};
+    struct fixture *fixture = *state;
+    struct peer_keys keys = add_keys(fixture);
+    hold_a_sealed_flush(fixture);
+    session_end(fixture->session, false);
+    fixture->session = NULL;
+    credits_come(fixture);
+    (void)expect_sealed(fixture, LEG_CLIENT, &keys);
+    sealed_flush_comes(fixture, 2, other_key);
+    check_ended(fixture, END_BAD_SIGNATURE);
+    free_keys(&keys);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, fixture_open, fixture_close)
 
 int main(void)
@@ -260,6 +283,7 @@ int main(void)
         TEST(test_held_request_of_a_session_that_has_ended),
         TEST(test_held_frame_of_an_encrypted_session),
         TEST(test_held_frame_of_an_encrypted_session_that_has_ended),
+        TEST(test_wrong_frame_of_an_encrypted_session_that_has_ended),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
