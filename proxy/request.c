@@ -103,6 +103,18 @@ static void check_encryption(struct link *link, struct request_part *part)
         refuse_part(part, STATUS_ACCESS_DENIED);
 }
 
+/* A related request is of the tree of the one before (MS-SMB2 3.3.5.2.7.2). A TREE_CONNECT is of
+ * none, whatever TreeId it carries: what is related to it is of the tree that it makes. */
+static struct tree *tree_of(size_t i)
+{
+    const struct smb2_header *header = &parts[i].message.header;
+    if (header->command == SMB2_TREE_CONNECT)
+        return NULL;
+    return header->flags & SMB2_FLAGS_RELATED_OPERATIONS && i
+               ? parts[i - 1].tree
+               : session_tree(parts[i].session, header->tree_id);
+}
+
 /* Finds the session of each part and verifies it; false with the link ended. A frame that was held
  * comes here twice: nothing may be told or changed that must be so only once. */
 static bool authenticate(struct link *link, size_t count)
@@ -118,8 +130,7 @@ static bool authenticate(struct link *link, size_t count)
         if (part->session && part->session->state >= SESSION_VALID) {
             if (!client_signature_check(part->session, &part->message))
                 return false;
-            part->tree =
-                related && i ? parts[i - 1].tree : session_tree(part->session, header->tree_id);
+            part->tree = tree_of(i);
             part->encrypt =
                 part->session->upstream_encrypts || (part->tree && part->tree->upstream_encrypts);
             if (part->session->state == SESSION_LOGGING_OFF)

@@ -156,6 +156,13 @@ def test_a_share_in_a_chain_of_its_own(nas):
             session)
         assert answers[1].status != smb2.SUCCESS
         assert not rig.at_server(smb2.CREATE)
+        # The verdict on another tree, which the TREE_CONNECT names, is not that on its own.
+        session.tree_connect("priv")
+        answers = client.compound(
+            [(smb2.TREE_CONNECT, bodies.tree_connect(path)), (smb2.CREATE, bodies.create("chained"))],
+            session)
+        assert answers[1].status != smb2.SUCCESS
+        assert not rig.at_server(smb2.CREATE)
 
 
 def test_login_waits_for_the_share_that_is_open(nas):

@@ -199,15 +199,16 @@ static void test_tree_that_was_refused(void **state)
     check_no_such_tree(fixture, 2);
 }
 
-static void tree_and_file_come(struct fixture *fixture)
+/* With the TreeId that the TREE_CONNECT carries, which says nothing. */
+static void tree_and_file_come(struct fixture *fixture, uint32_t tree_id)
 {
     struct signer *signer = fixture->session->client_signer;
     struct traffic traffic = {.size = 0};
     struct smb2_header create = request_header(SMB2_CREATE, 2, UINT32_MAX);
     create.flags = SMB2_FLAGS_RELATED_OPERATIONS;
     create.session_id = SMB2_SESSION_ID_RELATED;
-    traffic_add(&traffic, signer, request_header(SMB2_TREE_CONNECT, 1, 0), tree_connect_body(),
-                true);
+    traffic_add(&traffic, signer, request_header(SMB2_TREE_CONNECT, 1, tree_id),
+                tree_connect_body(), true);
     traffic_add(&traffic, signer, create, create_body(), false);
     from_client(fixture, &traffic);
 }
@@ -219,7 +220,7 @@ static void test_file_behind_its_tree(void **state)
     uint8_t frame[TRAFFIC_ROOM];
     struct smb2_header header;
     open_traffic(fixture);
-    tree_and_file_come(fixture);
+    tree_and_file_come(fixture, 0);
     size_t size = next_frame(fixture, LEG_UPSTREAM, frame);
     assert_true(smb2_header_read((struct span){frame, size}, &header));
     assert_int_equal(header.command, SMB2_TREE_CONNECT);
@@ -239,7 +240,7 @@ static void test_file_is_of_the_tree_before_it(void **state)
     struct smb2_header header =
         response_header(SMB2_TREE_CONNECT, FIRST_UPSTREAM_ID, STATUS_SUCCESS);
     open_traffic(fixture);
-    tree_and_file_come(fixture);
+    tree_and_file_come(fixture, 0);
     header.tree_id = 5;
     response_comes(fixture, signer, header, (struct span){granted, sizeof granted});
     memcpy(opened + 64, file_id, sizeof file_id);
@@ -265,7 +266,21 @@ static void test_file_behind_a_tree_with_rules(void **state)
     open_traffic(fixture);
     fixture->upstream.encrypted_shares = shares;
     fixture->upstream.encrypted_shares_count = 1;
-    tree_and_file_come(fixture);
+    tree_and_file_come(fixture, 0);
+    assert_int_equal(expect_signed(fixture, LEG_UPSTREAM).command, SMB2_TREE_CONNECT);
+    check_no_such_tree(fixture, 2);
+}
+
+/* Those of a tree that its TREE_CONNECT names are not its own. */
+static void test_file_behind_a_tree_that_names_another(void **state)
+{
+    static char name[] = "other";
+    static char *shares[] = {name};
+    struct fixture *fixture = *state;
+    open_traffic(fixture);
+    fixture->upstream.encrypted_shares = shares;
+    fixture->upstream.encrypted_shares_count = 1;
+    tree_and_file_come(fixture, PLAIN_TREE);
     assert_int_equal(expect_signed(fixture, LEG_UPSTREAM).command, SMB2_TREE_CONNECT);
     check_no_such_tree(fixture, 2);
 }
@@ -332,6 +347,7 @@ int main(void)
         TEST(test_file_behind_its_tree),
         TEST(test_file_is_of_the_tree_before_it),
         TEST(test_file_behind_a_tree_with_rules),
+        TEST(test_file_behind_a_tree_that_names_another),
         TEST(test_chain_behind_a_session_setup_waits_for_credits),
         TEST(test_chain_behind_a_session_setup_that_nothing_can_pay),
     };
