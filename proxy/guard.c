@@ -163,19 +163,17 @@ static struct verdict guard_login(const struct place *place, struct pipe *pipe, 
 }
 
 /* What a client says in a pipe: WRITE or FSCTL_PIPE_TRANSCEIVE. Before its CREATE has been answered
- * nothing can be remembered of a pipe. */
+ * nothing can be remembered of a pipe: then only whole PDUs are taken. */
 static struct verdict guard_rpc(const struct place *place, const struct smb2_message *message,
                                 struct span data)
 {
     struct pipe *pipe = place->open ? place->open->pipe : NULL;
     uint16_t command = message->header.command;
-    struct rpc_stream alone = {.contexts = {.unseen = true}};
+    struct rpc_stream alone = {.contexts = {.unseen = true}, .whole = true};
     const char *what = "";
     if (pipe && pipe->left_alone)
         return forward;
     enum rpc_content content = rpc_take(pipe ? &pipe->stream : &alone, data, &what);
-    if (content == RPC_PLAIN && !pipe && !rpc_is_between(&alone))
-        content = RPC_MALFORMED;
     switch (content) {
     case RPC_PLAIN: return forward;
     case RPC_AUTHENTICATED: return guard_login(place, pipe, command, true);

@@ -26,6 +26,9 @@ static void set_verdict(struct pipe *pipe, const struct rule_verdict *verdict)
     pipe->logins = !verdict->authenticated_rpc ? PIPE_LOGINS_REFUSED
                    : verdict->rpc_audit        ? PIPE_LOGINS_RECORDED
                                                : PIPE_LOGINS_ALLOWED;
+    /* Whether the file server took a WRITE is not known when the next one comes. So where logins
+     * are looked for, nothing may depend on it. */
+    pipe->stream.whole = pipe->logins != PIPE_LOGINS_ALLOWED;
 }
 
 struct pipe *pipe_new(const char *name, const struct rule_verdict *verdict)
@@ -40,7 +43,7 @@ struct pipe *pipe_new(const char *name, const struct rule_verdict *verdict)
 
 bool pipe_bind_verdict(struct pipe *pipe, const struct rule_verdict *verdict)
 {
-    if (pipe->left_alone && !verdict->authenticated_rpc)
+    if ((pipe->left_alone || pipe->stream.pieces) && !verdict->authenticated_rpc)
         return false;
     set_verdict(pipe, verdict);
     return true;

@@ -33,7 +33,8 @@ MUST_USE bool pipe_name_read(struct span utf16, char name[PIPE_NAME_MAX]);
 /* NULL when out of memory. */
 struct pipe *pipe_new(const char *name, const struct rule_verdict *verdict);
 /* The pipe lives by another verdict from now on, which opens it. False when it cannot: somebody has
- * logged in inside, and may not any more. */
+ * logged in inside, or written PDUs in pieces so that it could not be told, and may not any more.
+ */
 MUST_USE bool pipe_bind_verdict(struct pipe *pipe, const struct rule_verdict *verdict);
 void pipe_free(struct pipe *pipe); /* NULL is allowed */
 

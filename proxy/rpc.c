@@ -107,6 +107,10 @@ enum rpc_content rpc_take(struct rpc_stream *stream, struct span bytes, const ch
             content = RPC_PLAIN;
         moved.contexts = alone.contexts;
     }
+    if (content == RPC_PLAIN && !rpc_is_between(&moved)) {
+        moved.pieces = true;
+        content = moved.whole ? RPC_MALFORMED : RPC_PLAIN;
+    }
     if (content == RPC_PLAIN)
         *stream = moved;
     return content;

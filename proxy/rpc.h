@@ -14,9 +14,11 @@
 enum { RPC_HEAD_SIZE = 16 };
 
 /* Where a client is in the PDUs that it writes; all zero at the start, but for contexts.unseen
- * where the pipe is not known. */
+ * where the pipe is not known, and `whole`. */
 struct rpc_stream {
     struct rpc_contexts contexts;
+    bool whole;  /* what ends within a PDU is RPC_MALFORMED */
+    bool pieces; /* something has ended within a PDU */
     uint8_t head[RPC_HEAD_SIZE];
     uint8_t have;  /* bytes of a header that has not come whole */
     uint16_t left; /* bytes of a PDU that are still to come */

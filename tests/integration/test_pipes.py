@@ -146,6 +146,24 @@ def test_login_behind_and_across(rig):
     assert_bind_refused(rig)
 
 
+def test_login_in_pieces(rig):
+    """Where in a PDU the file server stands would depend on what it took of the writes before: it does
+    not take a WRITE whose data begins later than it must."""
+    login = dcerpc.bind(token=TOKEN)
+    endless = dcerpc.pdu(dcerpc.AUTH3, bytes(8))[:8] + struct.pack("<H", 0xF000) + bytes(14)
+    client, session, file_id = opened(rig)
+    with client:
+        shifted = bytearray(bodies.write(file_id, bytes(8) + endless))
+        struct.pack_into("<HI", shifted, 2, 64 + 48 + 8, len(endless))
+        statuses = [session.ask(smb2.WRITE, bytes(shifted)).status]
+        statuses += [session.ask(smb2.WRITE, bodies.write(file_id, part)).status
+                     for part in (login[:10], login[10:])]
+        assert SUCCESS not in statuses and written(rig) == 0
+        # And one PDU behind the other it goes on.
+        assert transceive(session, file_id, dcerpc.bind()).status == SUCCESS
+    assert rig.proxy.wait_event("rpc_bind_refused")["reason"] == "no_dcerpc"
+
+
 def test_login_in_a_chain(rig):
     """Before the CREATE has been answered, the pipe is known by its tree only."""
     client, session = rig.established(share="IPC$")

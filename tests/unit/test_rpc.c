@@ -151,6 +151,38 @@ static void test_plain_in_pieces(void **state)
     }
 }
 
+/* Where only whole PDUs are taken, what ends within one leaves no trace. */
+static void test_whole(void **state)
+{
+    struct text text = {.size = 0};
+    struct rpc_stream stream = {.whole = true}, before = stream;
+    (void)state;
+    add(&text, CANCEL, 40, 0, false);
+    add(&text, CANCEL, 30, 0, true);
+    for (size_t cut = 1; cut < text.size; cut++) {
+        enum rpc_content expected = cut == 40 ? RPC_PLAIN : RPC_MALFORMED;
+        stream = before;
+        assert_int_equal(take(&stream, text.bytes, cut), expected);
+        assert_true(expected == RPC_PLAIN || memcmp(&stream, &before, sizeof stream) == 0);
+    }
+    assert_int_equal(take(&stream, text.bytes, text.size), RPC_PLAIN);
+}
+
+/* What was begun once cannot be known to have been taken. */
+static void test_pieces_are_remembered(void **state)
+{
+    struct text text = {.size = 0};
+    struct rpc_stream stream = {.have = 0};
+    (void)state;
+    add(&text, CANCEL, 40, 0, false);
+    assert_int_equal(take(&stream, text.bytes, 40), RPC_PLAIN);
+    assert_false(stream.pieces);
+    assert_int_equal(take(&stream, text.bytes, 30), RPC_PLAIN);
+    assert_true(stream.pieces);
+    assert_int_equal(take(&stream, &text.bytes[30], 10), RPC_PLAIN);
+    assert_true(rpc_is_between(&stream) && stream.pieces);
+}
+
 /* A PDU that never ends does not hide what comes next, if the other end begins anew there. */
 static void test_disagreement(void **state)
 {
@@ -178,6 +210,7 @@ int main(void)
         cmocka_unit_test(test_plain),        cmocka_unit_test(test_nothing),
         cmocka_unit_test(test_login),        cmocka_unit_test(test_malformed),
         cmocka_unit_test(test_pieces),       cmocka_unit_test(test_plain_in_pieces),
+        cmocka_unit_test(test_whole),        cmocka_unit_test(test_pieces_are_remembered),
         cmocka_unit_test(test_disagreement),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
