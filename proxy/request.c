@@ -178,6 +178,17 @@ static bool may_lack_tree(const struct link *link, size_t i)
     return false;
 }
 
+/* Whether a request is in a tree whose verdict holds for it, or needs none. Behind a
+ * TREE_DISCONNECT the file server may have given the TreeId to another. */
+static bool has_tree(const struct link *link, size_t i)
+{
+    struct tree *tree = parts[i].tree;
+    if (!tree || tree->leaving)
+        return may_lack_tree(link, i);
+    tree->leaving = parts[i].message.header.command == SMB2_TREE_DISCONNECT;
+    return true;
+}
+
 static void decide(struct link *link, size_t count)
 {
     for (size_t i = 0; i < count && !link_ended(link); i++) {
@@ -194,7 +205,7 @@ static void decide(struct link *link, size_t count)
             refuse_part(part, STATUS_INVALID_PARAMETER); /* never in a chain */
         } else {
             part->verdict = command_decide(link, part->session, &part->message);
-            if (part->verdict.what == VERDICT_FORWARD && !part->tree && !may_lack_tree(link, i))
+            if (part->verdict.what == VERDICT_FORWARD && !has_tree(link, i))
                 refuse_part(part, STATUS_NETWORK_NAME_DELETED);
             else if (part->verdict.what == VERDICT_FORWARD)
                 part->verdict = guard_request(link, part->session, part->tree, &part->message);

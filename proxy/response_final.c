@@ -157,6 +157,17 @@ static void take_tree(struct link *link, struct response_part *part)
         cut(message, writer_size(&writer));
 }
 
+static void take_tree_disconnect(struct link *link, const struct pending *pending, bool done)
+{
+    struct tree *tree = session_tree(pending->session, pending->tree_id);
+    if (tree)
+        tree->leaving = false;
+    if (!done)
+        return;
+    open_close_tree(link, pending->session, pending->tree_id);
+    tree_forget(pending->session, pending->tree_id);
+}
+
 /* An open, if it succeeded; a file server that sends breaks of it may have been faster. */
 static void take_create(struct link *link, struct response_part *part)
 {
@@ -211,10 +222,8 @@ void response_take_final(struct link *link, struct response_part *part)
         durable_note_ioctl(session, (struct span){part->message.at, part->message.size});
     if (command == SMB2_CLOSE && status == STATUS_SUCCESS)
         open_close(link, pending->file_id);
-    if (command == SMB2_TREE_DISCONNECT && status == STATUS_SUCCESS) {
-        open_close_tree(link, session, pending->tree_id);
-        tree_forget(session, pending->tree_id);
-    }
+    if (command == SMB2_TREE_DISCONNECT)
+        take_tree_disconnect(link, pending, status == STATUS_SUCCESS);
     part->session_id = session->client_id;
     part->ends_session = status == STATUS_USER_SESSION_DELETED ||
                          (command == SMB2_LOGOFF && status == STATUS_SUCCESS);

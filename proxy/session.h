@@ -42,6 +42,7 @@ struct tree {
     bool pipes;           /* what is opened in it are named pipes */
     bool read_only;       /* by a rule: nothing in it may be changed */
     bool read_only_audit; /* … but changes are only recorded */
+    bool leaving;         /* its TREE_DISCONNECT is on its way: its id may be another's already */
     uint32_t told;        /* bits of commands of which it has been recorded */
     char *rule;           /* whose verdict it is; NULL: none. Owned, as the next */
     char *path;           /* as the client gave it, for the log */

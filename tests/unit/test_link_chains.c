@@ -285,6 +285,29 @@ static void test_file_behind_a_tree_that_names_another(void **state)
     check_no_such_tree(fixture, 2);
 }
 
+/* What comes behind a TREE_DISCONNECT might be another tree's, with the same TreeId; a log off is
+ * in none. */
+static void test_tree_that_is_left(void **state)
+{
+    struct fixture *fixture = *state;
+    struct signer *signer = fixture->session->upstream_signer;
+    open_traffic(fixture);
+    request_comes(fixture, request_header(SMB2_TREE_DISCONNECT, 1, PLAIN_TREE), short_body());
+    assert_int_equal(expect_signed(fixture, LEG_UPSTREAM).command, SMB2_TREE_DISCONNECT);
+    request_comes(fixture, request_header(SMB2_FLUSH, 2, PLAIN_TREE), flush_body());
+    check_no_such_tree(fixture, 2);
+    response_comes(fixture, signer,
+                   response_header(SMB2_TREE_DISCONNECT, FIRST_UPSTREAM_ID, STATUS_ACCESS_DENIED),
+                   error_body());
+    assert_int_equal(expect_signed(fixture, LEG_CLIENT).status, STATUS_ACCESS_DENIED);
+    request_comes(fixture, request_header(SMB2_FLUSH, 3, PLAIN_TREE), flush_body());
+    assert_int_equal(expect_signed(fixture, LEG_UPSTREAM).command, SMB2_FLUSH);
+    request_comes(fixture, request_header(SMB2_TREE_DISCONNECT, 4, PLAIN_TREE), short_body());
+    assert_int_equal(expect_signed(fixture, LEG_UPSTREAM).command, SMB2_TREE_DISCONNECT);
+    request_comes(fixture, request_header(SMB2_LOGOFF, 5, PLAIN_TREE), short_body());
+    assert_int_equal(expect_signed(fixture, LEG_UPSTREAM).command, SMB2_LOGOFF);
+}
+
 static void setup_chain_comes(struct fixture *fixture)
 {
     static const uint8_t setup[24] = {25};
@@ -348,6 +371,7 @@ int main(void)
         TEST(test_file_is_of_the_tree_before_it),
         TEST(test_file_behind_a_tree_with_rules),
         TEST(test_file_behind_a_tree_that_names_another),
+        TEST(test_tree_that_is_left),
         TEST(test_chain_behind_a_session_setup_waits_for_credits),
         TEST(test_chain_behind_a_session_setup_that_nothing_can_pay),
     };
