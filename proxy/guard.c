@@ -30,30 +30,39 @@ static struct span bytes_of(const struct smb2_message *message)
     return (struct span){message->at, message->size};
 }
 
-/* The FileId of a request that the guard looks into; false when it has none. */
-static bool file_id_of(const struct smb2_message *message, struct span *file_id)
+/* Where the FileId lies in a request's body; 0: it has none. */
+static const uint8_t file_id_at[SMB2_COMMAND_COUNT] = {
+    [SMB2_CLOSE] = 8,         [SMB2_FLUSH] = 8,
+    [SMB2_READ] = 16,         [SMB2_WRITE] = 16,
+    [SMB2_LOCK] = 8,          [SMB2_IOCTL] = 8,
+    [SMB2_CHANGE_NOTIFY] = 8, [SMB2_QUERY_DIRECTORY] = 8,
+    [SMB2_QUERY_INFO] = 24,   [SMB2_SET_INFO] = 16,
+};
+
+/* The open that a request names; in a chain perhaps as the one that was named before. NULL: none,
+ * or not known, as the one that a CREATE before it will make. */
+static struct open *open_of(const struct link *link, const struct session *session,
+                            const struct smb2_message *message, struct open *before)
 {
-    uint16_t command = message->header.command;
-    size_t offset = command == SMB2_IOCTL                               ? 8
-                    : command == SMB2_WRITE || command == SMB2_SET_INFO ? 16
-                                                                        : 0;
-    return offset &&
-           span_slice(bytes_of(message), SMB2_HEADER_SIZE + offset, FILE_ID_SIZE, file_id);
+    static const uint8_t the_one_before[FILE_ID_SIZE] = {0xff, 0xff, 0xff, 0xff, 0xff, 0xff,
+                                                         0xff, 0xff, 0xff, 0xff, 0xff, 0xff,
+                                                         0xff, 0xff, 0xff, 0xff};
+    struct span file_id;
+    size_t offset = file_id_at[message->header.command];
+    if (message->header.command == SMB2_CREATE)
+        return NULL;
+    if (!offset ||
+        !span_slice(bytes_of(message), SMB2_HEADER_SIZE + offset, FILE_ID_SIZE, &file_id) ||
+        span_equal(file_id, (struct span){the_one_before, sizeof the_one_before}))
+        return before;
+    struct open *open = open_find(link, file_id.at);
+    return open && open->session == session ? open : NULL;
 }
 
-static struct place place_of(struct link *link, struct session *session, struct tree *tree,
-                             const struct smb2_message *message)
+static bool is_looked_into(uint16_t command)
 {
-    struct place place = {link, session, tree, NULL, NULL};
-    struct span file_id;
-    if (!file_id_of(message, &file_id))
-        return place;
-    struct open *open = open_find(link, file_id.at);
-    if (open && open->session == session) {
-        place.open = open;
-        place.open_tree = session_tree(session, open->tree_id);
-    }
-    return place;
+    return command == SMB2_CREATE || command == SMB2_WRITE || command == SMB2_IOCTL ||
+           command == SMB2_SET_INFO;
 }
 
 static void tell(const struct place *place, enum event_kind kind, const struct tree *tree,
@@ -211,13 +220,18 @@ static struct verdict guard_pipe_ioctl(const struct place *place,
 }
 
 struct verdict guard_request(struct link *link, struct session *session, struct tree *tree,
-                             struct smb2_message *message)
+                             struct smb2_message *message, struct open **named)
 {
     uint16_t command = message->header.command;
-    if (!session->guarded || (command != SMB2_CREATE && command != SMB2_WRITE &&
-                              command != SMB2_IOCTL && command != SMB2_SET_INFO))
+    bool looked_into = is_looked_into(command);
+    if (!session->guarded || !(looked_into || message->header.next_command))
         return forward;
-    struct place place = place_of(link, session, tree, message);
+    *named = open_of(link, session, message, *named);
+    if (!looked_into)
+        return forward;
+    struct place place = {link, session, tree, NULL, *named};
+    if (place.open)
+        place.open_tree = session_tree(session, place.open->tree_id);
     struct verdict verdict = guard_changes(&place, message);
     bool on_pipe = (tree && tree->pipes) || (place.open && place.open->pipe);
     if (verdict.what != VERDICT_FORWARD || !on_pipe)

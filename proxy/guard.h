@@ -6,11 +6,13 @@
 #define COUNTERSIGN_PROXY_GUARD_H
 
 #include "proxy/command.h"
+#include "proxy/open.h"
 
 /* The verdict on a request that would be forwarded otherwise. `tree` is the one it is sent in, or
- * NULL. A CREATE may be changed so that it can only read. */
+ * NULL. A CREATE may be changed so that it can only read. `*named` is the open that the request
+ * before it in a related chain named, else NULL, and becomes the one that this one names. */
 struct verdict guard_request(struct link *link, struct session *session, struct tree *tree,
-                             struct smb2_message *message);
+                             struct smb2_message *message, struct open **named);
 
 /* Notes with a CREATE that is forwarded what will have to be known of its open; false when out of
  * memory. */

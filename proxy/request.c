@@ -191,9 +191,12 @@ static bool has_tree(const struct link *link, size_t i)
 
 static void decide(struct link *link, size_t count)
 {
+    struct open *named = NULL;
     for (size_t i = 0; i < count && !link_ended(link); i++) {
         struct request_part *part = &parts[i];
         uint16_t command = part->message.header.command;
+        if (!(part->message.header.flags & SMB2_FLAGS_RELATED_OPERATIONS))
+            named = NULL;
         check_encryption(link, part);
         if (part->verdict.what != VERDICT_FORWARD)
             continue;
@@ -208,7 +211,8 @@ static void decide(struct link *link, size_t count)
             if (part->verdict.what == VERDICT_FORWARD && !has_tree(link, i))
                 refuse_part(part, STATUS_NETWORK_NAME_DELETED);
             else if (part->verdict.what == VERDICT_FORWARD)
-                part->verdict = guard_request(link, part->session, part->tree, &part->message);
+                part->verdict =
+                    guard_request(link, part->session, part->tree, &part->message, &named);
         }
     }
 }

@@ -190,6 +190,22 @@ def test_login_in_another_tree(rig):
     assert_bind_refused(rig)
 
 
+def test_login_in_a_chain_of_another_tree(rig):
+    """The pipe is named by the request before, which is a harmless one of a share of files."""
+    client, session, file_id = opened(rig)
+    with client:
+        session.tree_connect("data")
+        login = dcerpc.bind(token=TOKEN)
+        for command, body in ((smb2.WRITE, bodies.write(bodies.NO_FILE, login)),
+                              (smb2.IOCTL, bodies.ioctl(PIPE_TRANSCEIVE, login))):
+            answers = client.compound([(smb2.FLUSH, bodies.flush(file_id)), (command, body)], session)
+            assert answers[1].status == ACCESS_DENIED
+        answers = client.compound([(smb2.FLUSH, bodies.flush(file_id)), (smb2.READ, bodies.read(bodies.NO_FILE, 1)),
+                                   (smb2.WRITE, bodies.write(bodies.NO_FILE, login))], session)
+        assert answers[2].status == ACCESS_DENIED and written(rig) == 0
+    assert_bind_refused(rig, pipe="srvsvc", command="WRITE")
+
+
 def test_what_is_no_rpc(rig):
     client, session, file_id = opened(rig)
     with client:
