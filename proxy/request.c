@@ -330,9 +330,11 @@ void request_retry(struct link *link)
     link->frame_is_held = false;
     link->held_charge = 0;
     size_t count = split(link, &frame, opened);
-    if (link->held_session && !opened)
+    if (link->held_session && !opened) {
         take_ended(link, count, link->held_session);
-    else if (count)
+        link->durable.state = DURABLE_NOTHING;
+    } else if (count) {
         take_frame(link, &frame, count, opened);
+    }
     buffer_release(frame.buffer);
 }

@@ -265,6 +265,20 @@ static void test_wrong_frame_of_an_encrypted_session_that_has_ended(void **state
     free_keys(&keys);
 }
 
+/* What the recorder said of a handle was about that frame alone. */
+static void test_answer_goes_with_its_frame(void **state)
+{
+    struct fixture *fixture = *state;
+    struct peer_keys keys = add_keys(fixture);
+    hold_a_sealed_flush(fixture);
+    fixture->link.durable.state = DURABLE_ANSWERED;
+    session_end(fixture->session, false);
+    fixture->session = NULL;
+    credits_come(fixture);
+    assert_int_equal(fixture->link.durable.state, DURABLE_NOTHING);
+    free_keys(&keys);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, fixture_open, fixture_close)
 
 int main(void)
@@ -284,6 +298,7 @@ int main(void)
         TEST(test_held_frame_of_an_encrypted_session),
         TEST(test_held_frame_of_an_encrypted_session_that_has_ended),
         TEST(test_wrong_frame_of_an_encrypted_session_that_has_ended),
+        TEST(test_answer_goes_with_its_frame),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
