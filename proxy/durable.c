@@ -4,21 +4,26 @@
 
 #include "proxy/worker_state.h"
 
-bool durable_reconnects(struct span message, uint64_t *persistent_id)
+/* How many handles a CREATE request wants back, and the persistent id of the first. */
+static unsigned count_reconnects(struct span message, uint64_t *persistent_id)
 {
     struct create_request body;
     struct create_context context;
     bool broken;
+    unsigned count = 0;
     if (!create_request_read(message, &body))
-        return false;
+        return 0;
     while (create_context_next(&body.contexts, &context, &broken)) {
         if ((span_is(context.name, "DHnC") || span_is(context.name, "DH2C")) &&
-            context.data.size >= FILE_ID_SIZE) {
+            context.data.size >= FILE_ID_SIZE && count++ == 0)
             *persistent_id = get_le64(context.data.at);
-            return true;
-        }
     }
-    return false;
+    return count;
+}
+
+bool durable_reconnects(struct span message, uint64_t *persistent_id)
+{
+    return count_reconnects(message, persistent_id) > 0;
 }
 
 static bool is_mapped(const struct session *session)
@@ -72,9 +77,10 @@ bool durable_may_have(struct link *link, struct session *session, struct span me
 {
     uint64_t persistent_id;
     struct durable_check check = link->durable;
-    if (!is_mapped(session) || !durable_reconnects(message, &persistent_id))
+    unsigned count = is_mapped(session) ? count_reconnects(message, &persistent_id) : 0;
+    if (count == 0)
         return true;
-    if (check.state == DURABLE_ANSWERED && check.session_id == session->client_id &&
+    if (count == 1 && check.state == DURABLE_ANSWERED && check.session_id == session->client_id &&
         check.persistent_id == persistent_id && check.answer == DIRECTORY_FOUND)
         return true;
     report_event(EVENT_FOREIGN_SESSION, link, session, LEG_CLIENT,

@@ -10,7 +10,7 @@
 #include "proxy/link.h"
 
 /* True when a CREATE request wants a durable handle back (DHnC, DH2C: MS-SMB2 2.2.13.2.4, .12); its
- * persistent id. Malformed contexts are not looked for. */
+ * persistent id, the first one's where there are several. Malformed contexts are not looked for. */
 bool durable_reconnects(struct span message, uint64_t *persistent_id);
 /* A CREATE has succeeded: tells the recorder when it granted a durable handle (DHnQ, DH2Q) to a
  * session whose owner the file server cannot tell. */
@@ -23,7 +23,7 @@ void durable_note_ioctl(struct session *session, struct span message);
  * handle it wants back. */
 bool durable_must_ask(struct link *link, struct session *session,
                       const struct smb2_message *message);
-/* True when that is the session's own identity's; otherwise there is an event. */
+/* True when that is the session's own identity's, and one alone; otherwise there is an event. */
 bool durable_may_have(struct link *link, struct session *session, struct span message);
 /* The recorder's answer. */
 void durable_answer(struct session *session, enum directory_answer answer);

@@ -67,27 +67,41 @@ static void close_recorder(struct fixture *fixture, struct recorder *recorder)
     fixture->worker.recorder = NULL;
 }
 
-/* A CREATE that wants a durable handle back (DHnC, MS-SMB2 2.2.13.2.4). */
-static struct span reconnect_body(uint8_t *room, size_t size, uint64_t persistent_id)
+enum { NAME_AT = 16, DATA_AT = 24, CONTEXT_SIZE = DATA_AT + FILE_ID_SIZE };
+
+/* A context that wants a durable handle back (DHnC, MS-SMB2 2.2.13.2.4). */
+static void write_context(struct writer *writer, uint64_t persistent_id, bool more)
 {
-    enum { NAME_AT = 16, DATA_AT = 24, CONTEXT_SIZE = DATA_AT + FILE_ID_SIZE };
+    write_le32(writer, more ? CONTEXT_SIZE : 0);
+    write_le16(writer, NAME_AT);
+    write_le16(writer, 4);
+    write_le16(writer, 0);
+    write_le16(writer, DATA_AT);
+    write_le32(writer, FILE_ID_SIZE);
+    write_bytes(writer, "DHnC", 4);
+    write_zeros(writer, DATA_AT - NAME_AT - 4);
+    write_le64(writer, persistent_id);
+    write_zeros(writer, FILE_ID_SIZE - 8);
+}
+
+/* A CREATE with one of them, or with several. */
+static struct span reconnects_body(uint8_t *room, size_t size, uint64_t persistent_id,
+                                   unsigned count)
+{
     struct writer writer = writer_over(room, size);
     write_le16(&writer, 57);
     write_zeros(&writer, 46);
     write_le32(&writer, SMB2_HEADER_SIZE + 56);
-    write_le32(&writer, CONTEXT_SIZE);
-    write_le32(&writer, 0);
-    write_le16(&writer, NAME_AT);
-    write_le16(&writer, 4);
-    write_le16(&writer, 0);
-    write_le16(&writer, DATA_AT);
-    write_le32(&writer, FILE_ID_SIZE);
-    write_bytes(&writer, "DHnC", 4);
-    write_zeros(&writer, DATA_AT - NAME_AT - 4);
-    write_le64(&writer, persistent_id);
-    write_zeros(&writer, FILE_ID_SIZE - 8);
+    write_le32(&writer, count * CONTEXT_SIZE);
+    for (unsigned i = 0; i < count; i++)
+        write_context(&writer, persistent_id + i, i + 1 < count);
     assert_true(writer_done(&writer));
     return writer_span(&writer);
+}
+
+static struct span reconnect_body(uint8_t *room, size_t size, uint64_t persistent_id)
+{
+    return reconnects_body(room, size, persistent_id, 1);
 }
 
 static void two_reconnects_come(struct fixture *fixture)
@@ -198,6 +212,23 @@ static void test_reconnect_during_a_renewal(void **state)
     close_recorder(fixture, &recorder);
 }
 
+/* One is asked about, and which of them the file server would take is its own business. */
+static void test_two_handles_in_one_request(void **state)
+{
+    struct fixture *fixture = *state;
+    struct recorder recorder = {.says = DIRECTORY_FOUND};
+    uint8_t room[256];
+    open_recorder(fixture, &recorder);
+    request_comes(fixture, request_header(SMB2_CREATE, 1, PLAIN_TREE),
+                  reconnects_body(room, sizeof room, 1, 2));
+    for (unsigned i = 0; i < ROUNDS; i++)
+        event_base_loop(fixture->worker.base, EVLOOP_NONBLOCK);
+    assert_int_equal(expect_signed(fixture, LEG_CLIENT).status, STATUS_OBJECT_NAME_NOT_FOUND);
+    expect_nothing(fixture, LEG_UPSTREAM);
+    assert_int_equal(fixture->link.end, END_NONE);
+    close_recorder(fixture, &recorder);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, fixture_open, fixture_close)
 
 int main(void)
@@ -205,7 +236,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(test_two_reconnects_in_one_frame), TEST(test_two_reconnects_of_another_user),
         TEST(test_each_frame_is_asked_about),   TEST(test_reconnect_behind_another_request),
-        TEST(test_reconnect_during_a_renewal),
+        TEST(test_reconnect_during_a_renewal),  TEST(test_two_handles_in_one_request),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
