@@ -150,5 +150,7 @@ struct keeper_generation *generation_of(const struct keeper *keeper, uint32_t nu
 
 struct secrets *generation_secrets(const struct keeper_generation *generation)
 {
+    if (generation->dropped)
+        return NULL;
     return secrets_hold(generation->secrets ? generation->secrets : generation->fresh);
 }

@@ -42,7 +42,7 @@ void generations_sweep(struct keeper *keeper);
  * What is being prepared is known already: a worker may hear earlier that it is in use. */
 struct keeper_generation *generation_of(const struct keeper *keeper, uint32_t number);
 
-/* Its secrets, held. */
+/* Its secrets, held; NULL when it was prepared and is not wanted, with logins begun under it. */
 struct secrets *generation_secrets(const struct keeper_generation *generation);
 
 #endif

@@ -109,12 +109,12 @@ MUST_USE static bool refuse(struct keeper_worker *worker, uint64_t number,
 MUST_USE static bool begin_step(struct attempt *attempt, struct span token)
 {
     struct keeper *keeper = attempt->worker->keeper;
-    if (!authentication_take_token(&attempt->authentication, token)) {
+    attempt->secrets = generation_secrets(attempt->generation);
+    if (!attempt->secrets || !authentication_take_token(&attempt->authentication, token)) {
         bool sent = refuse(attempt->worker, attempt->number, KEEPER_REASON_INTERNAL);
         forget_attempt(attempt);
         return sent;
     }
-    attempt->secrets = generation_secrets(attempt->generation);
     attempt->authentication.credentials = attempt->secrets->credentials;
     attempt->authentication.groups = attempt->secrets->groups;
     attempt->authentication.domain = keeper->domain;
