@@ -13,14 +13,15 @@
 
 struct item {
     struct table_entry by_key;
-    TAILQ_ENTRY(item) age; /* the longest unseen first */
+    TAILQ_ENTRY(item) age; /* of its kind, the longest unseen first */
     struct remembered entry;
 };
 
 struct memory {
     struct siphash_key key;
     struct table items;
-    TAILQ_HEAD(items_by_age, item) by_age;
+    TAILQ_HEAD(items_by_age, item) by_age[MEMORY_KINDS];
+    size_t counts[MEMORY_KINDS];
     size_t most;
     bool changed;
 };
@@ -33,25 +34,38 @@ struct memory *memory_new(size_t most)
         return NULL;
     }
     table_init(&memory->items);
-    TAILQ_INIT(&memory->by_age);
+    for (unsigned kind = 0; kind < MEMORY_KINDS; kind++)
+        TAILQ_INIT(&memory->by_age[kind]);
     memory->most = most;
     return memory;
 }
 
 static void drop(struct memory *memory, struct item *item)
 {
-    TAILQ_REMOVE(&memory->by_age, item, age);
+    TAILQ_REMOVE(&memory->by_age[item->entry.kind], item, age);
+    memory->counts[item->entry.kind]--;
     table_remove(&memory->items, &item->by_key);
     free(item);
     memory->changed = true;
+}
+
+/* Of the kind of which there are most: strangers make up as many GUIDs as they like, but no other
+ * addresses, and no file servers. */
+static void drop_oldest(struct memory *memory)
+{
+    unsigned most = 0;
+    for (unsigned kind = 1; kind < MEMORY_KINDS; kind++)
+        if (memory->counts[kind] > memory->counts[most])
+            most = kind;
+    drop(memory, TAILQ_FIRST(&memory->by_age[most]));
 }
 
 void memory_free(struct memory *memory)
 {
     if (!memory)
         return;
-    while (!TAILQ_EMPTY(&memory->by_age))
-        drop(memory, TAILQ_FIRST(&memory->by_age));
+    while (memory->items.count)
+        drop_oldest(memory);
     table_free(&memory->items);
     free(memory);
 }
@@ -92,10 +106,11 @@ bool memory_enter(struct memory *memory, const struct remembered *entry)
     if (old)
         drop(memory, old);
     else if (memory->items.count >= memory->most)
-        drop(memory, TAILQ_FIRST(&memory->by_age));
+        drop_oldest(memory);
     item->entry = *entry;
     table_add(&memory->items, &item->by_key, key_of(memory, entry->kind, entry->name));
-    TAILQ_INSERT_TAIL(&memory->by_age, item, age);
+    TAILQ_INSERT_TAIL(&memory->by_age[entry->kind], item, age);
+    memory->counts[entry->kind]++;
     memory->changed = true;
     return true;
 }
@@ -104,28 +119,33 @@ bool memory_each(const struct memory *memory,
                  bool (*each)(void *context, const struct remembered *entry), void *context)
 {
     const struct item *item;
-    TAILQ_FOREACH(item, &memory->by_age, age)
+    for (unsigned kind = 0; kind < MEMORY_KINDS; kind++)
+        TAILQ_FOREACH(item, &memory->by_age[kind], age)
     if (!each(context, &item->entry))
         return false;
     return true;
 }
 
-size_t memory_forget(struct memory *memory, enum memory_kind kind, const char *name)
+/* Of a GUID, `name` is that of the address it was last seen at when `there`. */
+static size_t forget(struct memory *memory, enum memory_kind kind, const char *name, bool there)
 {
-    struct item *item = TAILQ_FIRST(&memory->by_age), *next;
+    struct item *item = TAILQ_FIRST(&memory->by_age[kind]), *next;
     size_t count = 0;
     for (; item; item = next) {
         const struct remembered *entry = &item->entry;
         next = TAILQ_NEXT(item, age);
-        bool meant = entry->kind == kind && (!name || text_same_name(entry->name, name));
-        bool there = kind == MEMORY_ADDRESS && entry->kind == MEMORY_GUID &&
-                     (!name || text_same_name(entry->other, name));
-        if (!meant && !there)
+        if (name && !text_same_name(there ? entry->other : entry->name, name))
             continue;
         drop(memory, item);
         count++;
     }
     return count;
+}
+
+size_t memory_forget(struct memory *memory, enum memory_kind kind, const char *name)
+{
+    size_t count = forget(memory, kind, name, false);
+    return kind == MEMORY_ADDRESS ? count + forget(memory, MEMORY_GUID, name, true) : count;
 }
 
 /* ---- comparing ---- */
@@ -234,8 +254,8 @@ static struct remembered *remember(struct memory *memory, const struct sighting 
                       before.has_signing != after->has_signing ||
                       before.signing != after->signing || before.cipher != after->cipher ||
                       before.kerberos != after->kerberos;
-    TAILQ_REMOVE(&memory->by_age, item, age);
-    TAILQ_INSERT_TAIL(&memory->by_age, item, age);
+    TAILQ_REMOVE(&memory->by_age[kind], item, age);
+    TAILQ_INSERT_TAIL(&memory->by_age[kind], item, age);
     return &item->entry;
 }
 

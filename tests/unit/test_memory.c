@@ -320,6 +320,37 @@ static void test_memory_is_bounded(void **state)
     memory = before;
 }
 
+/* Whoever makes up GUIDs, or comes from many addresses, makes nobody forget what is held against
+ * file servers, and by GUIDs alone nothing that is held against addresses. */
+static void test_strangers_do_not_make_it_forget(void **state)
+{
+    struct memory *before = memory;
+    struct sighting nas = server(9), victim = client("192.0.2.1", 1);
+    (void)state;
+    memory = memory_new(100);
+    assert_null(seen(&nas));
+    assert_null(seen(&victim));
+    for (unsigned i = 0; i < 5000; i++) {
+        struct sighting stranger = client("198.51.100.1", 0xee);
+        memcpy(stranger.guid, &i, sizeof i);
+        assert_null(seen(&stranger));
+        assert_true(memory_count(memory) <= 100);
+    }
+    nas.keep = victim.keep = true;
+    nas.spoken.dialect = victim.spoken.dialect = SMB_2_1;
+    assert_string_equal(seen(&nas), "dialect");
+    assert_string_equal(seen(&victim), "dialect");
+    for (unsigned i = 0; i < 5000; i++) {
+        char address[32];
+        snprintf(address, sizeof address, "10.0.%u.%u", i / 256, i % 256);
+        const struct sighting stranger = client(address, 0);
+        assert_null(seen(&stranger));
+    }
+    assert_string_equal(seen(&nas), "dialect");
+    memory_free(memory);
+    memory = before;
+}
+
 static void test_an_ipv6_network_is_one_address(void **state)
 {
     struct sighting now = client("2001:db8::1", 0);
@@ -373,6 +404,7 @@ int main(void)
         WITH_MEMORY(test_file_server_with_kerberos),
         WITH_MEMORY(test_forgetting),
         WITH_MEMORY(test_memory_is_bounded),
+        WITH_MEMORY(test_strangers_do_not_make_it_forget),
         WITH_MEMORY(test_an_ipv6_network_is_one_address),
         cmocka_unit_test(test_message),
     };
