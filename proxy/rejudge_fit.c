@@ -5,6 +5,7 @@
  */
 #include <string.h>
 
+#include "proxy/settings.h"
 #include "proxy/worker_state.h"
 
 /* What one leg has come to; older dialects have one algorithm and one cipher each, whatever the
@@ -90,6 +91,8 @@ const char *rejudge_proof_fits(const struct link *link, const struct identity *i
     bool ntlm = identity->mechanism != MECHANISM_KERBEROS;
     if (!config_takes(now, ntlm ? CONFIG_MECHANISM_NTLM : CONFIG_MECHANISM_KERBEROS))
         return "mechanism";
+    if (identity_domain_untold(identity) && settings_need_pac(link->rules->config))
+        return "pac_missing";
     if (ntlm && now->mic == CONFIG_MIC_REQUIRED && !identity->mic_present)
         return "mic";
     return now->target_name == CONFIG_TARGET_NAME_REQUIRED && !identity->target_name[0]

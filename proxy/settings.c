@@ -84,8 +84,7 @@ static bool only_pac_tells(const char *name)
     return backslash ? !dot || dot > backslash : strncasecmp(name, "S-1-", 4) == 0;
 }
 
-/* A user who leaves out the PAC must not get past a rule that is about him. */
-static bool rules_need_pac(const struct config *config)
+bool settings_need_pac(const struct config *config)
 {
     for (unsigned i = 0; i < config->rules_count; i++) {
         const struct config_rule *rule = &config->rules[i];
@@ -127,7 +126,7 @@ static bool fill_listener(const struct config *config, const struct config_liste
         .dns_domain = config->dns_domain,
         .challenge_lifetime_s = CHALLENGE_LIFETIME_S,
         .allow_rc4 = config->kerberos.rc4 == CONFIG_RC4_ALLOW,
-        .pac_required = rules_need_pac(config),
+        .pac_required = settings_need_pac(config),
         .domains = domains,
         .domains_count = config->kerberos.domains_count,
     };

@@ -10,6 +10,10 @@
 /* What a listener takes: of `policy`, only what has to do with mechanisms is written. */
 void settings_mechanisms(const struct config_listener *listener, struct accept_policy *policy);
 
+/* Whether a rule is about somebody whom only a PAC tells: who leaves it out must not get past it.
+ */
+bool settings_need_pac(const struct config *config);
+
 /* Borrows its texts from `config`, which must outlive it. NULL when out of memory. Free it with
  * settings_free(); NULL is allowed there. */
 struct keeper_settings *settings_for_keeper(const struct config *config);

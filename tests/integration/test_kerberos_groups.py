@@ -108,6 +108,28 @@ def without_pac(domain, user, service):
     return kerberos.credential(cache, service)
 
 
+def test_ticket_without_a_pac_when_a_rule_is_applied(crowded):
+    """Nobody knows whether the rule that is new is about her; of whom it is known, the rule says."""
+    rule = {"name": "not-carol", "who": ["CORP\\carol"], "then": "refuse"}
+    mapped = {"*": ("CORP\\bob", crowded.users["bob"])}
+    with DomainRig(crowded, ["mapped"], mapped=mapped, extra={"rules": []}) as rig:
+        with rig.raw() as hidden, rig.raw() as known:
+            hidden.negotiate()
+            session = hidden.login_ticket(kerberos.Initiator(without_pac(crowded, "carol", rig.service)))
+            session.tree_connect()
+            known.negotiate()
+            other = known.login_ticket(kerberos.Initiator(try_ticket(rig, "alice")))
+            other.tree_connect()
+            rig.proxy.extra["rules"] = [rule]
+            rig.proxy.write_configuration()
+            assert rig.proxy.reload("--apply")[0] == 0
+            assert rig.proxy.wait_event("session_rejudged", user="carol")["reason"] == "pac_missing"
+            with pytest.raises(Failed):
+                session.tree_connect()
+            other.tree_connect()
+            assert len(rig.proxy.seen("session_rejudged")) == 1
+
+
 def test_ticket_without_a_pac_gets_no_other_account(crowded):
     """alice is mapped to an account of her own, and everybody else to another one."""
     account = ("CORP\\bob", crowded.users["bob"])
