@@ -11,11 +11,16 @@
 #include <unistd.h>
 
 #include "crypto/keeper_message.h"
+#include "policy/plain.h"
 #include "proxy/report.h"
 #include "proxy/resolve.h"
 
 /* The generation's number shares 32 bits with an index. */
-enum { GENERATION_MAX = (1 << (31 - KEEPER_INDEX_BITS)) - 1, ADDRESSES_MAX = 16 * 1024 };
+enum {
+    GENERATION_MAX = (1 << (31 - KEEPER_INDEX_BITS)) - 1,
+    ADDRESSES_MAX = 16 * 1024,
+    PROBLEM_MAX = 1024,
+};
 
 struct reload {
     struct child_plan *plan;
@@ -130,10 +135,22 @@ static void commit(struct reload *reload)
 
 /* ---- the answers ---- */
 
+/* A sentence of a process that may have been taken over, for terminals. */
+static void give_up_for(struct reload *reload, struct span problem)
+{
+    char said[PROBLEM_MAX], clean[3 * PROBLEM_MAX + 1];
+
+    snprintf(said, sizeof said, "%.*s", (int)problem.size, (const char *)problem.at);
+    plain_clean(said, strlen(said), clean);
+    for (char *at = clean; *at != '\0'; at++) {
+        *at = (unsigned char)*at < ' ' ? '?' : *at;
+    }
+    give_up(reload, clean);
+}
+
 bool reload_answer(struct reload *reload, struct child *child, struct span body)
 {
     struct control_prepared answer;
-    char problem[1024];
 
     if (child->preparing == 0 || !control_prepared_read(body, &answer)) {
         return false;
@@ -149,9 +166,7 @@ bool reload_answer(struct reload *reload, struct child *child, struct span body)
         return true;
     }
     if (answer.problem.size != 0) {
-        snprintf(problem, sizeof problem, "%.*s", (int)answer.problem.size,
-                 (const char *)answer.problem.at);
-        give_up(reload, problem);
+        give_up_for(reload, answer.problem);
         return true;
     }
     if (child->role == PEER_WORKER && answer.oldest < reload->oldest) {

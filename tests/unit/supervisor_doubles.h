@@ -138,7 +138,7 @@ static bool answer(struct actor *actor, const char *problem)
 static bool prepare(struct actor *actor, const struct seen *seen, int fd)
 {
     close(fd);
-    return answer(actor, seen->unprepared ? "not this one" : "");
+    return answer(actor, seen->unprepared ? "not this one\r\n\033[2J" : "");
 }
 
 static bool settle(struct actor *actor)
