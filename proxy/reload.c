@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <event2/event.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -90,14 +91,27 @@ static void refuse(struct reload *reload, const char *problem)
     end(reload, false);
 }
 
-/* Workers answer to both; one that cannot be told ends, and is started again as the others are. */
+/* Workers answer to both; one that cannot be told has not answered either. */
 static bool tell(struct child *child, enum keeper_message type, struct span body)
 {
-    if (child->control == NULL || !channel_send(child->control, type, body, -1)) {
-        return false;
-    }
     child->preparing += child->role == PEER_WORKER;
-    return true;
+    return child->control != NULL && channel_send(child->control, type, body, -1);
+}
+
+/* A worker that does not say that it has changed, or forgotten, goes on in terms of its own, and no
+ * reload would ever work again; the one in its place has those that hold. A keeper may be waiting
+ * for a domain controller. */
+static void kill_silent(const struct reload *reload)
+{
+    for (unsigned i = 0; i < reload->children_count; i++) {
+        const struct child *child = &reload->children[i];
+        if (child->role == PEER_WORKER && child->pid != 0 && child->preparing != 0) {
+            char name[32];
+            child_describe(child, name, sizeof name);
+            fprintf(stderr, "countersign: the %s does not answer; killed\n", name);
+            kill(child->pid, SIGKILL);
+        }
+    }
 }
 
 /* After CONTROL_PREPARE. */
@@ -196,6 +210,7 @@ static void on_deadline(evutil_socket_t fd, short what, void *context)
     (void)what;
     struct reload *reload = context;
     if (reload->ending) {
+        kill_silent(reload);
         finish(reload);
     } else {
         give_up(reload, "a process did not answer in time");

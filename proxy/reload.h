@@ -5,14 +5,15 @@
  * The supervisor reads and checks the file, and opens what listens newly. Keeper and workers get
  * its text (CONTROL_PREPARE) and answer whether they could go on with it. Only when all can are
  * they told to (CONTROL_RELOAD); otherwise they forget it (CONTROL_ABORT). The recorder opens its
- * log again in any case, and answers like the others whether it could.
+ * log again in any case, and answers like the others whether it could. A worker that says of
+ * neither that it is done is killed: whoever took it over must not keep the old rules up.
  */
 #ifndef COUNTERSIGN_PROXY_RELOAD_H
 #define COUNTERSIGN_PROXY_RELOAD_H
 
 #include "proxy/child.h"
 
-/* Milliseconds for the children to answer. */
+/* Milliseconds for the children to answer, to each of the two. */
 enum { RELOAD_MS = 10000 };
 
 struct reload;

@@ -332,8 +332,11 @@ def test_process_that_does_not_answer(proxy, nas, role, how):
         assert status == 1 and "everything stays as it was" in said
         assert ("a process ended meanwhile" if how == "dies" else "did not answer in time") in said
     finally:
-        if how == "sleeps":
+        # A worker that does not answer is killed.
+        if how == "sleeps" and role != "worker":
             os.kill(pid, signal.SIGCONT)
+    survives = how == "sleeps" and role != "worker"
+    wait_until(lambda: (pid in proxy.children(role)) == survives, "the end of who does not answer", 20, 0.2)
     wait_until(lambda: attempt(proxy), "alice to be let in as before", 20, 0.2)
     wait_until(lambda: proxy.reload()[0] == 0, "a reload that works", 20, 0.2)
     assert not logs_in(proxy) and logs_in(proxy, "bob")

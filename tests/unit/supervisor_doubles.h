@@ -31,6 +31,9 @@ enum {
     WORKERS = 2,
 };
 
+/* When it is told of a reload. */
+enum deafness { HEARS, SAYS_NOTHING, HANGS_UP };
+
 enum behaviour { BEHAVE, FAIL, NEVER_READY, IGNORE_STOP, TALK_NONSENSE };
 
 struct seen {
@@ -42,6 +45,7 @@ struct seen {
     atomic_int prepared;
     atomic_int aborts;
     atomic_int unprepared; /* it cannot, it will say */
+    atomic_int deafness;
     atomic_int counters;
     atomic_int events[EVENT_KIND_COUNT];
     atomic_int stopped; /* its place in the order of stops */
@@ -146,6 +150,20 @@ static bool settle(struct actor *actor)
     return answer(actor, "");
 }
 
+static bool reload(struct actor *actor, struct seen *seen)
+{
+    seen->reloads++;
+    switch ((enum deafness)seen->deafness) {
+    case SAYS_NOTHING: return true;
+    case HANGS_UP:
+        channel_free(actor->control);
+        actor->control = NULL;
+        return true;
+    case HEARS: break;
+    }
+    return actor->id == KEEPER || settle(actor);
+}
+
 static bool on_control(void *context, uint16_t type, struct span body, int fd)
 {
     struct actor *actor = context;
@@ -154,7 +172,7 @@ static bool on_control(void *context, uint16_t type, struct span body, int fd)
 
     switch (type) {
     case CONTROL_PEER: return control_peer_read(body, &peer) && fd >= 0 && meet(actor, fd);
-    case CONTROL_RELOAD: seen->reloads++; return actor->id == KEEPER || settle(actor);
+    case CONTROL_RELOAD: return reload(actor, seen);
     case CONTROL_PREPARE: seen->prepared++; return prepare(actor, seen, fd);
     case CONTROL_LISTENER: close(fd); return true;
     case CONTROL_ABORT: seen->aborts++; return actor->id == KEEPER || settle(actor);

@@ -407,6 +407,32 @@ static void test_all_or_nothing(void **state)
     stop(fixture);
 }
 
+/* Workers that do not say that they have changed: those in their place have. */
+static void test_kills_workers_that_do_not_change(void **state)
+{
+    struct fixture *fixture = *state;
+
+    start(fixture);
+    await_whole(fixture);
+    shared->child[WORKER_0].deafness = SAYS_NOTHING;
+    shared->child[WORKER_1].deafness = HANGS_UP;
+    assert_int_equal(kill(fixture->supervisor, SIGHUP), 0);
+    await(&shared->child[WORKER_0].starts, 2);
+    await(&shared->child[WORKER_1].starts, 2);
+    assert_true(has_said(fixture, "the worker 0 does not answer; killed"));
+    assert_true(has_said(fixture, "the worker 1 does not answer; killed"));
+    assert_true(has_said(fixture, "countersign: reloaded\n"));
+    await(&shared->child[RECORDER].events[EVENT_PROCESS_ENDED], 2);
+    shared->child[WORKER_0].deafness = shared->child[WORKER_1].deafness = HEARS;
+    for (int waited = 0; shared->child[WORKER_1].reloads < 2 && waited < WAIT_MS; waited += 10) {
+        assert_int_equal(kill(fixture->supervisor, SIGHUP), 0);
+        nap();
+    }
+    await(&shared->child[WORKER_0].reloads, 2);
+    await(&shared->child[WORKER_1].reloads, 2);
+    stop(fixture);
+}
+
 static void test_says_why_it_does_not_start(void **state)
 {
     struct fixture *fixture = *state;
@@ -504,6 +530,7 @@ int main(void)
         TEST(test_passes_signals_on),
         TEST(test_refuses_what_takes_a_restart),
         TEST(test_all_or_nothing),
+        TEST(test_kills_workers_that_do_not_change),
         TEST(test_says_why_it_does_not_start),
         TEST(test_gives_up_on_a_child_that_is_never_ready),
         TEST(test_kills_a_child_that_does_not_stop),
