@@ -23,14 +23,21 @@ static bool take_name(const char *name, char *to, size_t size)
     return true;
 }
 
+/* One that is written in principals as it is: behind the last '@' stands the realm, and not what
+ * the end of another's name makes of it. */
+static bool take_realm(const krb5_data *realm, char *to, size_t size)
+{
+    int length = snprintf(to, size, "%.*s", (int)realm->length, realm->data);
+    return length >= 0 && (size_t)length < size && (size_t)length == realm->length &&
+           !strpbrk(to, "@\\");
+}
+
 bool kerberos_identity_claim(krb5_context context, const krb5_enc_tkt_part *part,
                              struct identity *identity)
 {
     char *principal = NULL, *user = NULL;
     char realm[IDENTITY_NAME_MAX];
-    int length = snprintf(realm, sizeof realm, "%.*s", (int)part->client->realm.length,
-                          part->client->realm.data);
-    bool good = length >= 0 && (size_t)length < sizeof realm &&
+    bool good = take_realm(&part->client->realm, realm, sizeof realm) &&
                 krb5_unparse_name(context, part->client, &principal) == 0 &&
                 krb5_unparse_name_flags(context, part->client, KRB5_PRINCIPAL_UNPARSE_NO_REALM,
                                         &user) == 0 &&
@@ -48,15 +55,13 @@ MUST_USE static bool may_claim(const struct kerberos_proof *proof, const struct 
                                const struct pac *pac)
 {
     char own[IDENTITY_NAME_MAX];
-    const krb5_data *realm = &proof->ticket->server->realm;
     const struct domain_claim claim = {
         .own_realm = own,
         .client_realm = identity_realm(identity->principal),
         .domain = identity->domain,
         .pac = pac,
     };
-    int length = snprintf(own, sizeof own, "%.*s", (int)realm->length, realm->data);
-    return length >= 0 && (size_t)length < sizeof own &&
+    return take_realm(&proof->ticket->server->realm, own, sizeof own) &&
            domain_claim_holds(&claim, proof->policy, proof->domain);
 }
 

@@ -9,7 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "crypto/identity.h"
+#include "crypto/kerberos_identity.h"
 
 #define ALICE_SID "S-1-5-21-1111-2222-3333-1103"
 
@@ -93,6 +93,33 @@ static void realms(void **state)
     assert_string_equal(identity_realm(""), "");
 }
 
+/* The realm of a ticket is that KDC's word, and the end of its name may look like another realm. */
+static void realms_that_look_like_others(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *realm;
+        size_t size;
+        bool good;
+    } cases[] = {
+        {"CORP.TEST", 9, true},          {"X@CORP.TEST", 11, false}, {"X\\CORP.TEST", 11, false},
+        {"CORP.TEST\0.EVIL", 15, false}, {"@CORP.TEST", 10, false},
+    };
+    krb5_context context;
+    assert_int_equal(setenv("KRB5_CONFIG", "/dev/null", 1), 0);
+    assert_int_equal(krb5_init_context(&context), 0);
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct identity identity = {.mechanism = MECHANISM_KERBEROS};
+        krb5_enc_tkt_part part = {.times = {.endtime = 1}};
+        assert_int_equal(krb5_build_principal_ext(context, &part.client, cases[i].size,
+                                                  cases[i].realm, 5, "alice", 0),
+                         0);
+        assert_int_equal(kerberos_identity_claim(context, &part, &identity), cases[i].good);
+        krb5_free_principal(context, part.client);
+    }
+    krb5_free_context(context);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -100,6 +127,7 @@ int main(void)
         cmocka_unit_test(users_with_a_sid_are_their_sid),
         cmocka_unit_test(packed),
         cmocka_unit_test(realms),
+        cmocka_unit_test(realms_that_look_like_others),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
