@@ -85,7 +85,9 @@ static const char *judge_identity(struct session *session, const struct config *
 {
     if (!rejudge_groups(before, session->link->rules->config, session->identity->groups))
         return "group_not_known";
-    return judge_login(session) ? rejudge_login_fits(session) : "login";
+    /* By the rules, when the memory has answered: client_login_remembered(). */
+    bool later = session->step == STEP_MEMORY;
+    return later || judge_login(session) ? rejudge_login_fits(session) : "login";
 }
 
 /* Tells in `objects` why the session cannot stay. */

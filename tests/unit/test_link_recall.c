@@ -187,6 +187,54 @@ static void test_recorder_goes(void **state)
     expect_goes_on(fixture, log_in(fixture));
 }
 
+/* A configuration that takes what the fixture's link has come to, in a generation of its own. */
+static void change_configuration(struct fixture *fixture, struct generation *now)
+{
+    static enum config_signing signing[] = {CONFIG_HMAC_SHA256};
+    static enum config_mechanism mechanisms[] = {CONFIG_MECHANISM_NTLM};
+    static const struct upstream_address address;
+    fixture->listener.address = fixture->listener.upstream = fixture->upstream.name;
+    fixture->listener.max_dialect = fixture->upstream.max_dialect = CONFIG_SMB_3_1_1;
+    fixture->listener.signing = fixture->upstream.signing = signing;
+    fixture->listener.signing_count = fixture->upstream.signing_count = 1;
+    fixture->listener.mechanisms = mechanisms;
+    fixture->listener.mechanisms_count = 1;
+    fixture->config.listeners = &fixture->listener;
+    fixture->config.upstreams = &fixture->upstream;
+    fixture->config.listeners_count = fixture->config.upstreams_count = 1;
+    *now = fixture->generation;
+    now->number++;
+    now->upstreams = &address;
+    fixture->generation.links = now->links = 2; /* so that nothing frees what is not its own */
+    fixture->link.upstream_number = generation_upstream(now, 0);
+    fixture->worker.generation = now;
+}
+
+/* A reload is applied while the answer is waited for: then too nobody is refused for want of it. */
+static void test_reload_while_it_waits(void **state)
+{
+    static struct generation now;
+    struct fixture *fixture = *state;
+    for (uint8_t less = 2; less-- > 0;) {
+        fixture->session->recall.answer = RECALL_AS_EVER;
+        struct session *session = log_in(fixture);
+        change_configuration(fixture, &now);
+        fixture->worker.links = &fixture->link;
+        rejudge_links(&fixture->worker);
+        fixture->worker.links = NULL;
+        assert_ptr_equal(fixture->link.rules, &now);
+        run_loop(fixture);
+        expect_not_told(fixture);
+        expect_nothing(fixture, LEG_CLIENT);
+        answer(fixture, less);
+        if (less)
+            expect_refused(fixture);
+        else
+            expect_goes_on(fixture, session);
+        fixture->worker.generation = fixture->link.rules = &fixture->generation;
+    }
+}
+
 /* The session ends before its answer comes. */
 static void test_nobody_waits_any_more(void **state)
 {
@@ -295,17 +343,12 @@ static void test_file_server_that_is_pinned(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(test_waits_and_goes_on),
-        TEST(test_login_that_gives_less),
-        TEST(test_leg_that_gives_less),
-        TEST(test_whom_the_rule_does_not_mean),
-        TEST(test_without_the_demand),
-        TEST(test_recorder_goes),
-        TEST(test_nobody_waits_any_more),
-        TEST(test_listener_that_pins),
-        TEST(test_listener_that_pins_without_recorder),
-        TEST(test_offer_of_a_file_server),
-        TEST(test_file_server_that_is_pinned),
+        TEST(test_waits_and_goes_on),      TEST(test_login_that_gives_less),
+        TEST(test_leg_that_gives_less),    TEST(test_whom_the_rule_does_not_mean),
+        TEST(test_without_the_demand),     TEST(test_recorder_goes),
+        TEST(test_reload_while_it_waits),  TEST(test_nobody_waits_any_more),
+        TEST(test_listener_that_pins),     TEST(test_listener_that_pins_without_recorder),
+        TEST(test_offer_of_a_file_server), TEST(test_file_server_that_is_pinned),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
