@@ -1,9 +1,9 @@
 /*
  * Oplock and lease breaks from the file server (MS-SMB2 3.2.5.19). They are not signed and answer
- * no request: one that names no open of this link and no lease of this client goes nowhere. Only
- * responses have to be encrypted (3.3.4.1.4), and smbd sends breaks in the open in an encrypted
- * session too. A break may overtake the CREATE response that tells of its open, so while a CREATE
- * waits an unknown one is kept.
+ * no request: one that names no open of this link and no lease of this client goes nowhere, and is
+ * an event unless such a lease has just ended. Only responses have to be encrypted (3.3.4.1.4), and
+ * smbd sends breaks in the open in an encrypted session too. A break may overtake the CREATE
+ * response that tells of its open, so while a CREATE waits an unknown one is kept.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -96,7 +96,7 @@ static void take(struct link *link, const struct smb2_message *message, uint64_t
     if (!known) {
         if (may_wait && link->creates_pending)
             keep(link, message, opened);
-        else
+        else if (!body.lease || !lease_ended(link, body.lease_key))
             report(link, body.lease ? "break_of_unknown_lease" : "break_of_unknown_open");
         return;
     }

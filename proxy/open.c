@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "crypto/clock.h"
 #include "proxy/pipe.h"
 #include "proxy/worker_state.h"
 
@@ -30,6 +31,30 @@ static struct lease *lease_find(const struct link *link, const uint8_t key[LEASE
 bool lease_known(const struct link *link, const uint8_t key[LEASE_KEY_SIZE])
 {
     return lease_find(link, key) != NULL;
+}
+
+bool lease_ended(const struct link *link, const uint8_t key[LEASE_KEY_SIZE])
+{
+    const struct worker *worker = link->worker;
+    uint64_t now = clock_ms();
+    for (unsigned i = 0; i < ENDED_LEASES; i++) {
+        const struct ended_lease *ended = &worker->ended_leases[i];
+        if (ended->ended_ms && now - ended->ended_ms < ENDED_LEASE_MS &&
+            ended->upstream == link->upstream_number &&
+            memcmp(ended->key, key, LEASE_KEY_SIZE) == 0 &&
+            memcmp(ended->client_guid, link->server.client_guid, GUID_SIZE) == 0)
+            return true;
+    }
+    return false;
+}
+
+static void note_end(const struct lease *lease)
+{
+    struct worker *worker = lease->worker;
+    struct ended_lease *ended = &worker->ended_leases[worker->ended_lease_next++ % ENDED_LEASES];
+    *ended = (struct ended_lease){.ended_ms = clock_ms(), .upstream = lease->upstream};
+    memcpy(ended->key, lease->key, LEASE_KEY_SIZE);
+    memcpy(ended->client_guid, lease->client_guid, GUID_SIZE);
 }
 
 /* Two leases whose hashes meet: the second is not known, so its breaks are not believed. */
@@ -60,6 +85,7 @@ void lease_release(struct lease *lease)
 {
     if (!lease || --lease->references)
         return;
+    note_end(lease);
     table_remove(&lease->worker->leases, &lease->by_key);
     free(lease);
 }

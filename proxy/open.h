@@ -25,6 +25,16 @@ struct lease {
     unsigned references;
 };
 
+/* One that nothing has any more. */
+struct ended_lease {
+    uint64_t ended_ms; /* by clock_ms(); 0: this place is free */
+    uint8_t client_guid[16];
+    unsigned upstream;
+    uint8_t key[LEASE_KEY_SIZE];
+};
+
+enum { ENDED_LEASES = 256, ENDED_LEASE_MS = 60000 };
+
 struct open {
     struct table_entry by_volatile_id; /* the second half of the FileId */
     uint8_t file_id[FILE_ID_SIZE];
@@ -42,6 +52,10 @@ struct lease *lease_of_create(struct link *link, struct span message, bool *fail
 void lease_release(struct lease *lease); /* NULL is allowed */
 /* True when a break may name this lease on this link. */
 bool lease_known(const struct link *link, const uint8_t key[LEASE_KEY_SIZE]);
+/* True when one might have lately. A break and the end of its lease may cross; and a file server
+ * that sends to a client on any of its connections, as smbd does, tells a break once more on
+ * another one when the connection ends that it was told on. */
+bool lease_ended(const struct link *link, const uint8_t key[LEASE_KEY_SIZE]);
 
 /* Enters an open; takes over `lease`. A FileId that the file server gives again replaces the old
  * one. NULL when out of memory: the lease has been released. */

@@ -9,6 +9,7 @@
 #include "proxy/generation.h"
 #include "proxy/limit_board.h"
 #include "proxy/link.h"
+#include "proxy/open.h"
 #include "proxy/worker.h"
 
 struct worker_listener {
@@ -43,10 +44,12 @@ struct worker {
     unsigned links_count;
     uint64_t next_link;
     uint64_t next_attempt;
-    struct table attempts; /* struct attempt by number */
-    struct table leases;   /* struct lease, of all links */
-    struct table queries;  /* sessions that wait for the session directory */
-    struct table recalls;  /* what the downgrade memory has been asked */
+    struct table attempts;                         /* struct attempt by number */
+    struct table leases;                           /* struct lease, of all links */
+    struct ended_lease ended_leases[ENDED_LEASES]; /* in a ring */
+    unsigned ended_lease_next;
+    struct table queries; /* sessions that wait for the session directory */
+    struct table recalls; /* what the downgrade memory has been asked */
     uint64_t next_query;
     struct table sources; /* connections by client address */
     uint64_t events_lost;

@@ -343,9 +343,10 @@ def test_process_that_does_not_answer(proxy, nas, role, how):
 
 
 def attempt(proxy):
+    """A worker that has just been started answers nobody before it has met its peers."""
     try:
         return logs_in(proxy)
-    except (AssertionError, Disconnected, OSError):
+    except (AssertionError, Disconnected, Failed, OSError):
         return False
 
 

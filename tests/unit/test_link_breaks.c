@@ -168,6 +168,36 @@ static void test_leases_of_one_key_at_two_upstreams(void **state)
     table_free(&fixture->worker.leases);
 }
 
+/* A file server may tell a break once more on another connection of the client, when the lease has
+ * gone with the first one: nobody is told, and it is no attack. */
+static void test_break_of_a_lease_that_has_just_ended(void **state)
+{
+    struct fixture *fixture = *state;
+    struct link *link = &fixture->link;
+    uint8_t room[256];
+    bool failed;
+    struct lease *lease = lease_of_create(link, create_with_lease(room, sizeof room), &failed);
+    long_break_comes(fixture, true);
+    assert_int_equal(expect_message(fixture, LEG_CLIENT).command, SMB2_OPLOCK_BREAK);
+    lease_release(lease);
+    long_break_comes(fixture, true);
+    assert_int_equal(fixture->worker.events_lost, 0);
+
+    link->upstream_number = 1; /* another file server's */
+    long_break_comes(fixture, true);
+    assert_int_equal(fixture->worker.events_lost, 1);
+    link->upstream_number = 0;
+    link->server.client_guid[0] ^= 1; /* another client's */
+    long_break_comes(fixture, true);
+    assert_int_equal(fixture->worker.events_lost, 2);
+    link->server.client_guid[0] ^= 1;
+    fixture->worker.ended_leases[0].ended_ms -= ENDED_LEASE_MS; /* a while ago */
+    long_break_comes(fixture, true);
+    assert_int_equal(fixture->worker.events_lost, 3);
+    expect_nothing(fixture, LEG_CLIENT);
+    table_free(&fixture->worker.leases);
+}
+
 static struct verdict acknowledged(struct fixture *fixture, uint16_t structure_size, size_t size)
 {
     struct request request = simple_request(SMB2_OPLOCK_BREAK, structure_size, size);
@@ -199,6 +229,7 @@ int main(void)
         TEST(test_open_while_an_oplock_is_broken),
         TEST(test_flood_of_invented_breaks),
         TEST(test_leases_of_one_key_at_two_upstreams),
+        TEST(test_break_of_a_lease_that_has_just_ended),
         TEST(test_acknowledgement_that_is_too_short),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
