@@ -34,53 +34,6 @@ struct acceptor {
     uint8_t mech_list[MECH_LIST_MAX]; /* as sent */
 };
 
-const char *refusal_name(enum refusal refusal)
-{
-    static const char *const names[REFUSAL_COUNT] = {
-        [REFUSAL_NONE] = "none",
-        [REFUSAL_MALFORMED] = "malformed",
-        [REFUSAL_NO_MECHANISM] = "no_mechanism",
-        [REFUSAL_OTHER_MECHANISM] = "other_mechanism",
-        [REFUSAL_MECH_LIST_MIC_WRONG] = "mech_list_mic_wrong",
-        [REFUSAL_MECH_LIST_MIC_MISSING] = "mech_list_mic_missing",
-        [REFUSAL_OUT_OF_ORDER] = "out_of_order",
-        [REFUSAL_FLAGS] = "flags",
-        [REFUSAL_NTLMV1] = "ntlmv1",
-        [REFUSAL_ANONYMOUS] = "anonymous",
-        [REFUSAL_UNKNOWN_USER] = "unknown_user",
-        [REFUSAL_GUEST] = "guest",
-        [REFUSAL_WRONG_PASSWORD] = "wrong_password",
-        [REFUSAL_AV_PAIRS] = "av_pairs",
-        [REFUSAL_MIC_MISSING] = "mic_missing",
-        [REFUSAL_MIC_WRONG] = "mic_wrong",
-        [REFUSAL_TARGET_NAME_WRONG] = "target_name_wrong",
-        [REFUSAL_TARGET_NAME_MISSING] = "target_name_missing",
-        [REFUSAL_STALE] = "stale",
-        [REFUSAL_CHANNEL_BINDINGS] = "channel_bindings",
-        [REFUSAL_NTLM] = "ntlm",
-        [REFUSAL_DOMAIN_UNAVAILABLE] = "domain_unavailable",
-        [REFUSAL_DOMAIN] = "domain",
-        [REFUSAL_KEYTAB] = "keytab",
-        [REFUSAL_TICKET_KEY] = "ticket_key",
-        [REFUSAL_TICKET_SERVICE] = "ticket_service",
-        [REFUSAL_TICKET_EXPIRED] = "ticket_expired",
-        [REFUSAL_CLOCK_SKEW] = "clock_skew",
-        [REFUSAL_REPLAY] = "replay",
-        [REFUSAL_ENCRYPTION_TYPE] = "encryption_type",
-        [REFUSAL_PAC_MISSING] = "pac_missing",
-        [REFUSAL_DOMAIN_CLAIMED] = "domain_claimed",
-        [REFUSAL_TOO_MANY_GROUPS] = "too_many_groups",
-        [REFUSAL_KERBEROS] = "kerberos",
-        [REFUSAL_REFLECTION] = "reflection",
-        [REFUSAL_KDC_UNREACHABLE] = "kdc_unreachable",
-        [REFUSAL_NOT_DELEGATED] = "not_delegated",
-        [REFUSAL_SERVICE_KEY] = "service_key",
-        [REFUSAL_TARGET_UNKNOWN] = "target_unknown",
-        [REFUSAL_INTERNAL] = "internal",
-    };
-    return (unsigned)refusal < REFUSAL_COUNT ? names[refusal] : "unknown";
-}
-
 struct acceptor *acceptor_new(const struct accept_policy *policy)
 {
     struct acceptor *acceptor = calloc(1, sizeof *acceptor);

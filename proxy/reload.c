@@ -1,25 +1,22 @@
 #include "proxy/reload.h"
 
-#include <errno.h>
 #include <event2/event.h>
-#include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <systemd/sd-daemon.h>
 #include <unistd.h>
 
 #include "crypto/keeper_message.h"
 #include "policy/plain.h"
+#include "proxy/reload_prepare.h"
 #include "proxy/report.h"
 #include "proxy/resolve.h"
 
 /* The generation's number shares 32 bits with an index. */
 enum {
     GENERATION_MAX = (1 << (31 - KEEPER_INDEX_BITS)) - 1,
-    ADDRESSES_MAX = 16 * 1024,
     PROBLEM_MAX = 1024,
 };
 
@@ -219,68 +216,15 @@ static void on_deadline(evutil_socket_t fd, short what, void *context)
 
 /* ---- the beginning ---- */
 
-static int make_memory(const char *text, size_t size)
-{
-    int fd = memfd_create("countersign-configuration", MFD_CLOEXEC | MFD_ALLOW_SEALING);
-
-    for (size_t done = 0; fd >= 0 && done < size;) {
-        ssize_t written = write(fd, &text[done], size - done);
-        if (written <= 0) {
-            close(fd);
-            return -1;
-        }
-        done += (size_t)written;
-    }
-    if (fd >= 0 &&
-        fcntl(fd, F_ADD_SEALS, F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE) != 0) {
-        close(fd);
-        return -1;
-    }
-    return fd;
-}
-
-static bool send_sockets(const struct reload *reload, struct child *child)
-{
-    const int *fds = listen_sockets_of(&reload->wanted.sockets, child->index);
-    struct span empty = {NULL, 0};
-
-    for (unsigned i = 0; i < reload->wanted.config->listeners_count; i++) {
-        if (!channel_send(child->control, CONTROL_LISTENER, empty, fds[i])) {
-            return false;
-        }
-    }
-    return true;
-}
-
-static bool prepare_child(const struct reload *reload, struct child *child, int text)
-{
-    static uint8_t buffer[ADDRESSES_MAX];
-    struct writer writer = writer_over(buffer, sizeof buffer);
-    bool worker = child->role == PEER_WORKER;
-
-    write_le32(&writer, reload->wanted.generation);
-    for (unsigned i = 0; worker && i < reload->wanted.config->upstreams_count; i++) {
-        const struct upstream_address *address = &reload->wanted.upstreams[i];
-        write_u8(&writer, (uint8_t)address->size);
-        write_bytes(&writer, &address->address, address->size);
-    }
-    if (child->control == NULL || !writer_done(&writer) ||
-        !channel_send(child->control, CONTROL_PREPARE, writer_span(&writer), text)) {
-        return false;
-    }
-    child->preparing++;
-    return !worker || send_sockets(reload, child);
-}
-
 static void prepare(struct reload *reload, const char *text, size_t size)
 {
     const struct timeval delay = {RELOAD_MS / 1000, 0};
-    int fd = make_memory(text, size);
+    int fd = reload_text_make(text, size);
     bool sent = fd >= 0 && evtimer_add(reload->deadline, &delay) == 0;
 
     for (unsigned i = 0; sent && i < reload->children_count; i++) {
         if (takes_part(&reload->children[i])) {
-            sent = prepare_child(reload, &reload->children[i], fd);
+            sent = reload_prepare_child(&reload->wanted, &reload->children[i], fd);
         }
     }
     if (fd >= 0) {

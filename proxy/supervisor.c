@@ -12,20 +12,10 @@
 
 #include "proxy/child_plan.h"
 #include "proxy/control_socket.h"
+#include "proxy/phase.h"
 #include "proxy/recorder.h"
 #include "proxy/report.h"
 
-enum phase {
-    PHASE_FOUNDATION, /* recorder and keeper are getting ready */
-    PHASE_WORKERS,    /* the workers are */
-    PHASE_SERVING,
-    PHASE_STOP_WORKERS,
-    PHASE_STOP_KEEPER,
-    PHASE_STOP_RECORDER,
-};
-
-/* The order in the table is the order of the start. */
-enum { RECORDER, KEEPER, FIRST_WORKER };
 enum { SIGNALS = 5 };
 
 struct supervisor {
@@ -53,33 +43,12 @@ static void set_timer(struct event *timer, unsigned milliseconds)
     }
 }
 
-/* The children that a phase waits for: [first, end) of the table. */
-static unsigned first_of(enum phase phase)
-{
-    switch (phase) {
-    case PHASE_FOUNDATION:
-    case PHASE_STOP_RECORDER: return RECORDER;
-    case PHASE_STOP_KEEPER: return KEEPER;
-    default: return FIRST_WORKER;
-    }
-}
-
-static unsigned end_of(const struct supervisor *supervisor, enum phase phase)
-{
-    switch (phase) {
-    case PHASE_STOP_RECORDER: return KEEPER;
-    case PHASE_FOUNDATION:
-    case PHASE_STOP_KEEPER: return FIRST_WORKER;
-    default: return supervisor->children_count;
-    }
-}
-
 /* Stopping. */
 
 static void enter_stop(struct supervisor *supervisor, enum phase phase)
 {
     supervisor->phase = phase;
-    for (unsigned i = first_of(phase); i < end_of(supervisor, phase); i++) {
+    for (unsigned i = phase_first(phase); i < phase_end(phase, supervisor->children_count); i++) {
         struct child *child = &supervisor->children[i];
         evtimer_del(child->restart);
         if (child->pid != 0) {
@@ -105,7 +74,8 @@ static void begin_stop(struct supervisor *supervisor, int status)
 
 static void kill_rest(struct supervisor *supervisor)
 {
-    for (unsigned i = first_of(supervisor->phase); i < end_of(supervisor, supervisor->phase); i++) {
+    for (unsigned i = phase_first(supervisor->phase);
+         i < phase_end(supervisor->phase, supervisor->children_count); i++) {
         struct child *child = &supervisor->children[i];
         if (child->pid != 0) {
             char name[32];
@@ -205,7 +175,7 @@ static void enter_start(struct supervisor *supervisor, enum phase phase)
 {
     supervisor->phase = phase;
     set_timer(supervisor->deadline, SUPERVISOR_START_MS);
-    for (unsigned i = first_of(phase); i < end_of(supervisor, phase); i++) {
+    for (unsigned i = phase_first(phase); i < phase_end(phase, supervisor->children_count); i++) {
         if (!start(supervisor, &supervisor->children[i])) {
             begin_stop(supervisor, EXIT_FAILURE);
             return;
@@ -232,7 +202,7 @@ static void enter_serving(struct supervisor *supervisor)
 
 static bool all_ready(const struct supervisor *supervisor)
 {
-    for (unsigned i = 0; i < end_of(supervisor, supervisor->phase); i++) {
+    for (unsigned i = 0; i < phase_end(supervisor->phase, supervisor->children_count); i++) {
         if (!supervisor->children[i].ready) {
             return false;
         }
@@ -242,7 +212,8 @@ static bool all_ready(const struct supervisor *supervisor)
 
 static bool all_gone(const struct supervisor *supervisor)
 {
-    for (unsigned i = first_of(supervisor->phase); i < end_of(supervisor, supervisor->phase); i++) {
+    for (unsigned i = phase_first(supervisor->phase);
+         i < phase_end(supervisor->phase, supervisor->children_count); i++) {
         if (supervisor->children[i].pid != 0) {
             return false;
         }
@@ -292,7 +263,7 @@ static void on_deadline(evutil_socket_t fd, short what, void *context)
         kill_rest(supervisor);
         return;
     }
-    for (unsigned i = 0; i < end_of(supervisor, supervisor->phase); i++) {
+    for (unsigned i = 0; i < phase_end(supervisor->phase, supervisor->children_count); i++) {
         if (!supervisor->children[i].ready) {
             char name[32];
             child_describe(&supervisor->children[i], name, sizeof name);
