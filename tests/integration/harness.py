@@ -79,13 +79,23 @@ def run(command, seconds=60, **options):
                              f"{passed.stderr}") from None
 
 
-def is_alive(pid):
-    """True while the process exists and is not a zombie."""
+def state_of(pid):
+    """A letter as in proc(5), "Z" also when there is no such process."""
     try:
         with open(f"/proc/{pid}/stat", encoding="ascii", errors="replace") as stat:
-            return stat.read().rpartition(")")[2].split()[0] != "Z"
+            return stat.read().rpartition(")")[2].split()[0]
     except OSError:
-        return False
+        return "Z"
+
+
+def is_alive(pid):
+    """True while the process exists and is not a zombie."""
+    return state_of(pid) != "Z"
+
+
+def sleeps(pid):
+    """True while its main thread waits for something."""
+    return state_of(pid) in "SZ"
 
 
 def children_of(pid):

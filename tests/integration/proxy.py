@@ -9,7 +9,7 @@ import os
 import signal
 import subprocess
 
-from harness import (USERS, DeadlinePassed, children_of, free_port, is_alive, new_address, run,
+from harness import (USERS, DeadlinePassed, children_of, free_port, is_alive, new_address, run, sleeps,
                      scratch_directory, wait_until)
 
 ROOT = os.path.abspath(os.path.join(os.path.dirname(__file__), "../.."))
@@ -233,8 +233,26 @@ class Proxy:
         return [json.loads(line) for line in text[:text.rfind("\n") + 1].splitlines()]
 
     def mark(self):
-        """Later calls of wait_event() and seen() look at events from here on."""
+        """Later calls of wait_event() and seen() look at events of what happens from here on."""
+        self._settle()
         self._marked = len(self.events())
+
+    def _settle(self):
+        """Waits until what has been done is in the log: no process is at work, and the recorder has
+        twice been through all that the others sent. One that is ill, or busy, is not waited for."""
+        if self.process is None or self.process.poll() is not None or not self.children("recorder"):
+            return
+        try:
+            wait_until(lambda: all(sleeps(pid) for pid in self.children()), "no more work", 1)
+            for _ in range(2):
+                written = len(self._counters())
+                os.kill(self.process.pid, signal.SIGUSR1)
+                wait_until(lambda: len(self._counters()) > written, "the recorder", 1, 0.002)
+        except DeadlinePassed:
+            pass
+
+    def _counters(self):
+        return [event for event in self.events() if event["event"] == "counters"]
 
     def seen(self, name=None, **fields):
         """The events since the mark, of one name and with these fields."""
