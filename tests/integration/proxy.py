@@ -252,20 +252,25 @@ class Proxy:
             pass
 
     def _counters(self):
-        return [event for event in self.events() if event["event"] == "counters"]
+        return self._since(0, "counters")
 
     def seen(self, name=None, **fields):
-        """The events since the mark, of one name and with these fields."""
-        return [event for event in self.events()[self._marked:]
-                if name in (None, event["event"])
-                and all(str(event.get(key)) == str(value) for key, value in fields.items())]
+        """The events since the mark, of one name and with these fields: all that there are by now."""
+        self._settle()
+        return self._since(self._marked, name, fields)
+
+    def _since(self, begin, name=None, fields=()):
+        """Without a name, all but the counters, which _settle() asks for."""
+        return [event for event in self.events()[begin:]
+                if (event["event"] == name if name else event["event"] != "counters")
+                and all(str(event.get(key)) == str(value) for key, value in dict(fields).items())]
 
     def wait_event(self, name, seconds=10, **fields):
         """The first such event since the mark, waited for until the deadline."""
         try:
-            return wait_until(lambda: self.seen(name, **fields), f"event {name} {fields}", seconds,
-                              0.02)[0]
+            return wait_until(lambda: self._since(self._marked, name, fields),
+                              f"event {name} {fields}", seconds, 0.02)[0]
         except DeadlinePassed as passed:
-            since = "\n".join(json.dumps(event) for event in self.seen())
+            since = "\n".join(json.dumps(event) for event in self._since(self._marked))
             raise DeadlinePassed(f"{passed}; events since the mark:\n{since}\n"
                                  f"{self.stderr()[-2000:]}") from None

@@ -237,6 +237,7 @@ def test_counters_and_clean_end(nas):
     with Setting(nas) as setting:
         proxy = setting.proxy
         client, _, _ = setting.session()
+        proxy.mark()
         proxy.process.send_signal(signal.SIGUSR1)
         assert proxy.wait_event("counters")["counts"]["login"] >= 1
         proxy.stop()

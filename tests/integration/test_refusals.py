@@ -300,8 +300,9 @@ def test_another_channel_is_refused(rig, of_nobody):
 
 def test_session_of_another_connection_is_unknown(rig):
     client, session = rig.established()
-    with client, rig.raw(timeout=2) as thief:
+    with client, rig.raw() as thief:
         thief.negotiate()
+        thief.socket.settimeout(2)
         thief.send_frame(thief.build(smb2.TREE_CONNECT, bodies.tree_connect("\\\\x\\data"), session))
         assert thief.ends() or all(
             answer.status == smb2.USER_SESSION_DELETED for answer in thief.answers.values())
