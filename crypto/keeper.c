@@ -13,6 +13,7 @@
 
 #include "crypto/challenges.h"
 #include "crypto/channel.h"
+#include "crypto/clock.h"
 #include "crypto/keeper_message.h"
 #include "crypto/keeper_worker.h"
 #include "crypto/kerberos_replay.h"
@@ -172,7 +173,7 @@ static void on_tick(evutil_socket_t fd, short what, void *context)
     struct keeper *keeper = context;
     (void)fd;
     (void)what;
-    keeper_workers_tick(keeper, keeper_now());
+    keeper_workers_tick(keeper, clock_ms());
     generations_sweep(keeper);
 }
 

@@ -6,6 +6,7 @@
 
 #include <openssl/crypto.h>
 
+#include "crypto/clock.h"
 #include "crypto/keeper_reply.h"
 #include "crypto/keeper_worker.h"
 
@@ -27,7 +28,7 @@ MUST_USE static bool answer_proven(struct attempt *attempt)
         .evidence = authentication->evidence,
     };
     uint8_t handle[KEEPER_HANDLE_SIZE];
-    uint64_t now = keeper_now();
+    uint64_t now = clock_ms();
     switch (handles_make(&worker->keeper->handles, worker, attempt->link, &grant,
                          now + HANDLE_LIFETIME_MS, now, handle)) {
     case HANDLE_MADE: break;
@@ -55,7 +56,7 @@ static void make_renewal(struct attempt *attempt, uint8_t handle[KEEPER_HANDLE_S
     struct keeper_worker *worker = attempt->worker;
     const struct login *login = &attempt->authentication.login;
     struct grant grant = login->grant;
-    uint64_t now = keeper_now();
+    uint64_t now = clock_ms();
     grant.renewal = true;
     grant.upstream = attempt->index;
     grant.login = login->kind;
@@ -85,7 +86,7 @@ MUST_USE static bool must_rest(struct attempt *attempt)
         !authentication->login.ntlm)
         return false;
     struct back_off_account account = account_of(attempt);
-    switch (back_offs_ask(&attempt->worker->keeper->back_offs, &account, keeper_now())) {
+    switch (back_offs_ask(&attempt->worker->keeper->back_offs, &account, clock_ms())) {
     case BACK_OFF_NONE: break;
     case BACK_OFF_TRIAL: attempt->trial = true; break;
     case BACK_OFF_RESTS: return true;
@@ -102,7 +103,7 @@ static void remember_outcome(const struct attempt *attempt, bool refused)
     struct back_off_account account = account_of(attempt);
     if (!refused)
         back_offs_accepted(&keeper->back_offs, &account);
-    else if (!back_offs_refused(&keeper->back_offs, &account, attempt->trial, keeper_now()))
+    else if (!back_offs_refused(&keeper->back_offs, &account, attempt->trial, clock_ms()))
         (void)fputs("countersign: keeper: no memory to keep a refused credential from being tried "
                     "again\n",
                     stderr);

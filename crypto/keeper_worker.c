@@ -2,22 +2,14 @@
 
 #include <stdio.h>
 #include <stdlib.h>
-#include <time.h>
 #include <unistd.h>
 
 #include <openssl/crypto.h>
 
+#include "crypto/clock.h"
 #include "crypto/evidence.h"
 #include "crypto/keeper_answer.h"
 #include "crypto/keeper_reply.h"
-
-uint64_t keeper_now(void)
-{
-    struct timespec now;
-    /* Cannot fail: every Linux has this clock. */
-    (void)clock_gettime(CLOCK_MONOTONIC, &now);
-    return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
-}
 
 /* Frees an attempt that is out of the table and not in a pool; the worker too when it ended and
  * this was its last. */
@@ -141,7 +133,7 @@ static struct attempt *open_attempt(struct keeper_worker *worker, uint64_t numbe
     attempt->number = number;
     attempt->link = link;
     attempt->index = index;
-    attempt->begun = keeper_now();
+    attempt->begun = clock_ms();
     attempt->worker = worker;
     attempt->generation = generation;
     generation->attempts++;
@@ -228,7 +220,7 @@ MUST_USE static bool on_login(struct keeper_worker *worker, struct span body)
     if (index_of(message.upstream) >= generation->settings->upstreams_count)
         return false;
     bool proven = handles_take(&worker->keeper->handles, worker, message.link, message.handle,
-                               keeper_now(), &grant);
+                               clock_ms(), &grant);
     OPENSSL_cleanse(message.handle, sizeof message.handle);
     if (proven && grant.renewal && grant.upstream != message.upstream) {
         evidence_release(grant.evidence);

@@ -43,9 +43,6 @@ struct keeper_worker {
     size_t open; /* attempts of this worker that exist, also the forgotten ones in a pool */
 };
 
-/* Milliseconds of the monotonic clock. */
-uint64_t keeper_now(void);
-
 /* Takes over `fd`, also when it fails. */
 MUST_USE bool keeper_worker_add(struct keeper *keeper, uint32_t index, int fd);
 

@@ -148,18 +148,6 @@ MUST_USE static bool read_principals(const char *path, struct principals *list)
     return read;
 }
 
-bool keytab_each(const char *path,
-                 void (*each)(void *context, const char *principal, unsigned kvno), void *context)
-{
-    struct principals list;
-    if (!read_principals(path, &list))
-        return false;
-    for (size_t i = 0; i < list.count; i++)
-        each(context, list.at[i].name, list.at[i].kvno);
-    free(list.at);
-    return true;
-}
-
 /* "cifs/files.example.com@EXAMPLE.COM" is that service, whatever its realm. */
 static bool names_service(const char *principal, const char *service)
 {
@@ -168,21 +156,6 @@ static bool names_service(const char *principal, const char *service)
     const char *own_realm = strrchr(service, '@');
     size_t wanted = own_realm ? (size_t)(own_realm - service) : strlen(service);
     return length == wanted && strncasecmp(principal, service, length) == 0;
-}
-
-bool keytab_find(const char *path, const char *service, char principal[EXAMINE_NAME_MAX])
-{
-    struct principals list;
-    bool found = false;
-    if (!read_principals(path, &list))
-        return false;
-    for (size_t i = 0; i < list.count && !found; i++) {
-        found = names_service(list.at[i].name, service);
-        if (found)
-            (void)snprintf(principal, EXAMINE_NAME_MAX, "%s", list.at[i].name);
-    }
-    free(list.at);
-    return found;
 }
 
 enum examine_outcome examine_outcome_of(krb5_error_code code)

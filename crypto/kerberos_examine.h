@@ -30,16 +30,6 @@ struct keytab_facts {
 /* Reads the keytab at `path` and counts its keys. */
 void keytab_examine(const char *path, struct keytab_facts *facts);
 
-/* Calls `each` once for every principal of the keytab, with its newest key's version. False when it
- * cannot be read. */
-MUST_USE bool keytab_each(const char *path,
-                          void (*each)(void *context, const char *principal, unsigned kvno),
-                          void *context);
-
-/* Whether it has a key under the name `service` ("cifs/files.example.com", without realm, compared
- * without regard to case); `principal` gets it with its realm. */
-MUST_USE bool keytab_find(const char *path, const char *service, char principal[EXAMINE_NAME_MAX]);
-
 enum examine_outcome {
     EXAMINE_GOOD,
     EXAMINE_NO_KDC,          /* none answers, or none is known for the realm */

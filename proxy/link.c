@@ -18,7 +18,7 @@ enum {
     OUTPUT_HIGH_EARLY = 32 * 1024, /* the same while there is no valid session */
 };
 
-const char *link_end_name(enum link_end reason)
+static const char *link_end_name(enum link_end reason)
 {
     static const char *const names[] = {
         [END_NONE] = "none",

@@ -61,7 +61,7 @@ enum link_state {
     LINK_ENDED,
 };
 
-/* Why a link ended. Each has a stable name for the log: link_end_name(). */
+/* Why a link ended. Each has a stable name for the log. */
 enum link_end {
     END_NONE,
     END_CLIENT_CLOSED,
@@ -84,7 +84,6 @@ enum link_end {
     END_STOPPING,
     END_RELOADED, /* a new configuration does not have it */
 };
-const char *link_end_name(enum link_end reason);
 
 /* What is left of a session that ended: enough to tell its client so, signed. */
 enum { ENDED_SESSIONS = 16, FAILED_LOGINS = 8 };
