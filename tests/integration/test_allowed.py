@@ -22,7 +22,7 @@ from smbcrypto import sign
 from stubserver import CONTENT, ERROR_BODY, FILE_ID, Conversation, StubServer
 
 RESILIENCY, NOTIFY_CLEANUP = 0x001401D4, 0x0000010B
-ASYNC_ID, HOLD = 0x1234, 400
+ASYNC_ID, HOLD = 0x1234, 10_000
 READ_ALL = bodies.read(FILE_ID, 100)
 
 
@@ -302,6 +302,8 @@ def waiting(hold):
         with client:
             message_id = client.send(smb2.READ, READ_ALL, session)
             assert server.began.wait(5)
+            # Behind the interim response on its way back, which so has come to Countersign.
+            session.must(smb2.FLUSH, bodies.flush(FILE_ID))
             yield server, client, session, message_id
             session.must(smb2.FLUSH, bodies.flush(FILE_ID))
             assert message_id not in client.answers, "answered twice"
