@@ -36,13 +36,13 @@ static void judge_tree(struct table_entry *entry, void *context)
 {
     struct objects *objects = context;
     struct tree *tree = CONTAINER_OF(entry, struct tree, by_id);
-    const char *share = tree->path ? strrchr(tree->path, '\\') : NULL;
+    const char *share = tree->share;
     struct rule_verdict verdict;
     if (objects->reason)
         return;
-    if (!share || !judge_share(objects->session, share + 1, tree->path, &verdict))
+    if (!share || !judge_share(objects->session, share, tree->path, &verdict))
         objects->reason = "share";
-    else if ((objects->reason = rejudge_share_fits(objects->session, tree, share + 1)))
+    else if ((objects->reason = rejudge_share_fits(objects->session, tree, share)))
         return;
     else if (verdict.encryption && !tree->client_encrypts && !objects->session->client_encrypts)
         objects->reason = "encryption";

@@ -29,6 +29,7 @@ static void free_tree(struct table_entry *entry, void *context)
     table_remove(context, entry);
     free(tree->rule);
     free(tree->path);
+    free(tree->share);
     free(tree);
 }
 

@@ -45,7 +45,8 @@ struct tree {
     bool leaving;         /* its TREE_DISCONNECT is on its way: its id may be another's already */
     uint32_t told;        /* bits of commands of which it has been recorded */
     char *rule;           /* whose verdict it is; NULL: none. Owned, as the next */
-    char *path;           /* as the client gave it, for the log */
+    char *path;           /* as the client gave it, for the log, which may cut it */
+    char *share;          /* its name, whole: rules are asked about it again */
 };
 
 /* A response that waits until the upstream leg has been validated (MS-SMB2 3.2.5.5). */

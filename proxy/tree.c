@@ -110,6 +110,7 @@ void tree_forget(struct session *session, uint32_t tree_id)
     table_remove(&session->trees, &tree->by_id);
     free(tree->rule);
     free(tree->path);
+    free(tree->share);
     free(tree);
 }
 
@@ -194,6 +195,8 @@ enum tree_verdict tree_response(struct link *link, struct pending *pending,
     }
     free(tree->path);
     tree->path = strdup(pending->path);
+    free(tree->share);
+    tree->share = strdup(pending->share);
     if (!rewrite(session, message, tree, &body, pending->share)) {
         report_unencrypted(link, pending, tree);
         report_tree(link, pending, STATUS_ACCESS_DENIED);

@@ -114,6 +114,25 @@ def test_encryption_of_a_share(place):
         assert len(place.proxy.seen("session_rejudged")) == 1
 
 
+@pytest.mark.parametrize("kept", [False, True], ids=["refused", "allowed"])
+def test_share_by_a_server_name_that_is_cut_in_the_log(place, kept):
+    """However long that is, the rule is asked about the share, and about no piece of a name."""
+    client, session = place.established(share="IPC$")
+    with client:
+        session.tree_connect("data", host="x" * 600)
+        if kept:
+            rule(place, to={"share": ["data", "IPC$"]}, then="allow")
+            works(session)
+            place.extra["otherwise"] = "refuse"
+            apply(place)
+            works(session)
+            assert not place.proxy.seen("session_rejudged")
+        else:
+            rule(place, to={"share": ["data"]}, then="refuse")
+            assert why(place) == "share"
+            gone(session)
+
+
 @pytest.mark.parametrize("demand, reason", [({"min_dialect": "3.1.1"}, "min_dialect"),
                                             ({"kerberos": True}, "kerberos"),
                                             ({"mutual_authentication": True}, "mutual_authentication")])
