@@ -229,11 +229,19 @@ static void carry_out_otherwise(const struct config *config, struct rule_verdict
         set(verdict, RULE_AUDIT, "no_rule");
 }
 
+/* The client learns at the share whether it has to encrypt, so what a rule about pipes demands of
+ * that holds for all of IPC$. */
+static bool demands_of_pipes(const struct config_rule *rule, const struct rule_facts *facts)
+{
+    return facts->stage == RULE_AT_SHARE && facts->cipher != CONFIG_CIPHER_NONE &&
+           rule->then == CONFIG_ALLOW && rule->demand.encryption;
+}
+
 void rule_judge(const struct config *config, const struct rule_facts *facts,
                 struct rule_verdict *verdict)
 {
     /* An earlier rule may still allow it; and would, if what is audited were enforced. */
-    bool may_follow = false, would_follow = false;
+    bool may_follow = false, would_follow = false, encryption = false;
     enum match match = MATCH_NO;
     unsigned i = 0;
     *verdict = (struct rule_verdict){.what = RULE_ALLOW};
@@ -246,6 +254,7 @@ void rule_judge(const struct config *config, const struct rule_facts *facts,
             bool records = rule->then == CONFIG_AUDIT;
             may_follow |= rule->then != CONFIG_REFUSE;
             would_follow |= rule->then == CONFIG_ALLOW || (records && rule_demands(&rule->demand));
+            encryption |= demands_of_pipes(rule, facts);
         }
     }
     verdict->index = i;
@@ -256,6 +265,7 @@ void rule_judge(const struct config *config, const struct rule_facts *facts,
     if ((verdict->what == RULE_REFUSE && may_follow) ||
         (verdict->what == RULE_AUDIT && would_follow))
         *verdict = (struct rule_verdict){.what = RULE_ALLOW, .index = config->rules_count};
+    verdict->encryption |= encryption;
     bool pipe_is_named = i < config->rules_count && config->rules[i].to.pipe_count;
     if (facts->stage == RULE_AT_PIPE && verdict->what != RULE_REFUSE && !pipe_is_named &&
         !rule_pipe_is_ordinary(facts->pipe))

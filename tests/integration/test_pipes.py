@@ -101,6 +101,29 @@ def test_pipes_by_rule(nas):
         assert (told["rule"], told["verdict"]) == ("look", "recorded")
 
 
+def test_pipe_that_has_to_be_encrypted(nas):
+    """A client learns at the share that it has to, so all of IPC$ is; for whom the rule means."""
+    with Rig(nas, extra={"rules": [
+            {"name": "operators", "who": ["alice"], "to": {"pipe": ["winreg"]}, "then": "allow",
+             "demand": {"encryption": True}}]}) as rig:
+        opening = bodies.create("winreg", access=0x12019F, disposition=bodies.OPEN)
+        with rig.raw() as able:
+            able.negotiate(ciphers=(2, 1))
+            session = able.login()
+            answer = session.tree_connect("IPC$")
+            assert smb2.share_flags(answer.raw) & smb2.SHARE_ENCRYPT_DATA
+            session.close(bodies.created_file_id(session.must(smb2.CREATE, opening)))
+            able.send(smb2.CREATE, opening, session, encrypt=False)
+            assert able.answer(max(able.waiting)).status == ACCESS_DENIED
+            bob = able.login("bob")
+            assert not smb2.share_flags(bob.tree_connect("IPC$").raw) & smb2.SHARE_ENCRYPT_DATA
+        client, session = rig.established(share="IPC$")
+        with client:
+            assert session.ask(smb2.CREATE, opening).status == ACCESS_DENIED
+            assert rig.proxy.wait_event("rule_refused", pipe="winreg")["reason"] == "encryption"
+            session.close(session.create("srvsvc", access=0x12019F, disposition=bodies.OPEN))
+
+
 def test_login_inside_a_pipe(rig):
     """By every mechanism, in every PDU that can carry one, by both ways of writing."""
     client, session, file_id = opened(rig)

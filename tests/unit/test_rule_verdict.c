@@ -102,6 +102,30 @@ static void test_what_holds_from_now_on(void **state)
     config_free(config);
 }
 
+static void test_encryption_of_a_pipe_is_that_of_its_share(void **state)
+{
+    (void)state;
+    struct config *config = rules("rules:\n"
+                                  "- {name: a, who: [alice], to: {pipe: [a]}, then: audit, "
+                                  "demand: {encryption: true}}\n"
+                                  "- {name: b, to: {pipe: [b], upstream: [nas]}, then: allow, "
+                                  "demand: {encryption: true}}\n"
+                                  "- {name: c, to: {share: [c]}, then: allow}\n"
+                                  "otherwise: refuse\n");
+    struct rule_facts carol = alice(), dave = alice();
+    carol.cipher = CONFIG_CIPHER_NONE;
+    dave.upstream = "old";
+    assert_true(judge(config, at_share(alice(), "ipc$")).encryption);
+    expect(config, at_share(alice(), "IPC$"), RULE_ALLOW, NULL, NULL);
+    assert_false(judge(config, at_share(alice(), "c")).encryption);
+    assert_false(judge(config, alice()).encryption);
+    assert_false(
+        judge(config, at_share(carol, "IPC$")).encryption); /* other pipes are open to it */
+    expect(config, at_pipe(carol, "b"), RULE_REFUSE, "b", "encryption");
+    assert_false(judge(config, at_share(dave, "IPC$")).encryption);
+    config_free(config);
+}
+
 static void test_presets(void **state)
 {
     (void)state;
@@ -288,6 +312,7 @@ int main(void)
         cmocka_unit_test(test_demands),
         cmocka_unit_test(test_least_dialect_is_enough),
         cmocka_unit_test(test_what_holds_from_now_on),
+        cmocka_unit_test(test_encryption_of_a_pipe_is_that_of_its_share),
         cmocka_unit_test(test_presets),
         cmocka_unit_test(test_pin),
         cmocka_unit_test(test_login_waits_for_the_share),
