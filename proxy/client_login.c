@@ -222,7 +222,7 @@ static bool groups_allow(struct session *session, const struct identity *now)
     if (memcmp(identity->groups, now->groups, sizeof now->groups) == 0)
         return true;
     memcpy(identity->groups, now->groups, sizeof now->groups);
-    return judge_login(session);
+    return judge_renewal(session);
 }
 
 static void refuse_other_identity(struct session *session, const struct identity *now)

@@ -90,7 +90,8 @@ static void tell_mismatch(struct session *session, const char *reason, const cha
     report_send(session->link->worker, &report);
 }
 
-bool judge_login(struct session *session)
+/* A session that is up cannot become encrypted: its client is told so at its login alone. */
+static bool allow_login(struct session *session, bool is_up)
 {
     const char *netname = session->link->netname;
     struct rule_verdict verdict;
@@ -98,10 +99,24 @@ bool judge_login(struct session *session)
         tell_mismatch(session, "target_name", NULL);
     struct rule_facts facts = facts_of(session, RULE_AT_LOGIN);
     rule_judge(config_of(session), &facts, &verdict);
+    if (is_up && verdict.encryption && !session->client_encrypts) {
+        verdict.what = RULE_REFUSE;
+        verdict.reason = "encryption";
+    }
     tell(session, &verdict, NULL, NULL);
     session->rule_encrypts = verdict.encryption;
     session->rule_recorded = verdict.what == RULE_AUDIT ? verdict.index + 1 : 0;
     return verdict.what != RULE_REFUSE;
+}
+
+bool judge_login(struct session *session)
+{
+    return allow_login(session, false);
+}
+
+bool judge_renewal(struct session *session)
+{
+    return allow_login(session, true);
 }
 
 void judge_share_again(const struct session *session, const char *share,

@@ -10,6 +10,9 @@
 /* Of a client that has proved who it is: nothing has gone to the file server for it yet. Notes in
  * the session what is demanded of it. False when it is refused, with an event. */
 MUST_USE bool judge_login(struct session *session);
+/* The same of one who has renewed a session that is up: one that is not encrypted stays so, and
+ * where that is demanded now it is refused. */
+MUST_USE bool judge_renewal(struct session *session);
 
 /* Of a share: `path` is the UNC path of which `share` is the last part, both for the log. False
  * when it is refused. judge_share() writes the events; judge_share_again() tells the same verdict

@@ -273,6 +273,27 @@ def test_renewal_keeps_the_verdict(nas):
             assert session.ask(smb2.CREATE, bodies.create("f")).status == smb2.ACCESS_DENIED
 
 
+def test_renewal_into_a_group_that_has_to_encrypt(nas):
+    """The session is not encrypted, and cannot become so: it ends, and the next one is."""
+    with ruled(nas, {"name": "sealed", "who": ["@staff"], "then": "allow",
+                     "demand": {"encryption": True}}) as rig, rig.raw() as client:
+        client.negotiate(ciphers=CIPHERS)
+        sessions = {user: client.login(user) for user in ("alice", "bob")}
+        path = rig.proxy.credentials.path
+        done = command("group", "add", "--file", path, "staff", "bob")
+        assert done.returncode == 0, done.stderr
+        os.chown(path, UIDS["keeper"], UIDS["keeper"])
+        assert rig.proxy.reload()[0] == 0
+        client.login("alice", session=sessions["alice"])
+        with pytest.raises(Failed) as refused:
+            client.login("bob", session=sessions["bob"])
+        assert refused.value.status == smb2.ACCESS_DENIED
+        told = rig.proxy.wait_event("rule_refused", user="bob", verdict="refused")
+        assert (told["rule"], told["reason"]) == ("sealed", "encryption")
+        assert client.login("bob").encrypts
+        sessions["alice"].must(smb2.ECHO, bodies.empty())
+
+
 POSTURES = {"signing": (False, True), "encryption-if-offered": (True, True), "encryption": (True, False)}
 
 
