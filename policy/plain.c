@@ -56,13 +56,20 @@ size_t plain_cut(const char *text, size_t limit)
     return limit;
 }
 
+/* Some readers end a line at these two, and terminals show what is behind the others backwards. */
+static bool misleads(uint32_t character)
+{
+    return (character >= 0x2028 && character <= 0x202e) ||
+           (character >= 0x2066 && character <= 0x2069);
+}
+
 void plain_clean(const char *text, size_t size, char *to)
 {
     size_t used = 0;
     for (size_t at = 0; at < size;) {
         uint32_t character = 0;
         size_t count = plain_take(&text[at], size - at, &character);
-        bool shown = count && !(character >= 0x7f && character <= 0x9f);
+        bool shown = count && !(character >= 0x7f && character <= 0x9f) && !misleads(character);
         size_t copied = shown ? count : sizeof replacement - 1;
         memcpy(&to[used], shown ? &text[at] : replacement, copied);
         used += copied;

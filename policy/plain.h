@@ -17,8 +17,9 @@ size_t plain_take(const char *bytes, size_t size, uint32_t *character);
  * character ends. Bytes that are no UTF-8 count as characters of their own. */
 size_t plain_cut(const char *text, size_t limit);
 
-/* Writes `size` bytes of `text` to `to` (room for 3 * size + 1 bytes), each invalid byte, DEL and
- * C1 control character replaced by U+FFFD: a log is looked at on terminals. NUL-terminated. */
+/* Writes `size` bytes of `text` to `to` (room for 3 * size + 1 bytes), each invalid byte, DEL, C1
+ * control character, line separator and what turns text around replaced by U+FFFD: a log is looked
+ * at on terminals, and cut into lines by many programs. NUL-terminated. */
 void plain_clean(const char *text, size_t size, char *to);
 
 /* Valid, and without control characters and the invisible ones that change the order of others. */

@@ -323,7 +323,9 @@ def test_reauthentication_renews_and_never_changes_who_it_is(rig):
 
 @pytest.mark.parametrize("user, domain, claimed", [("bob", "", "bob"), ("bob", "CORP", "CORP\\bob"),
                                                    ("x" * 200, "D", "D\\" + "x" * 200),
-                                                   ('"\n\u202e', "", '"\ufffd\u202e')])
+                                                   ('"\n\u202e', "", '"\ufffd\ufffd'),
+                                                   ('x\u2028{"event": "login"}\u2029', "",
+                                                    'x\ufffd{"event": "login"}\ufffd')])
 def test_reauthentication_as_somebody_without_a_proof(rig, user, domain, claimed):
     """Both are told: whose session it is, and whose it was to become; escaped like every text, and
     without the controls in it."""

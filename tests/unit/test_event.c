@@ -299,7 +299,12 @@ static void test_hostile_texts(void **state)
          "a" FFFD "b"},
         {"\xc2\x9b"
          "31m",
-         FFFD "31m"}, /* a C1 control character */
+         FFFD "31m"},                                           /* a C1 control character */
+        {"a\xe2\x80\xa8{\xe2\x80\xa9}", "a" FFFD "{" FFFD "}"}, /* ends of lines, to some */
+        {"\xe2\x80\xae"
+         "exe\xe2\x81\xa6",
+         FFFD "exe" FFFD}, /* turns text around */
+        {"\xe2\x80\x8d\xe2\x81\xaa", "\xe2\x80\x8d\xe2\x81\xaa"},
         {"\xff\xfe", FFFD FFFD},
         {"\xc3", FFFD},
         {"\xc3(", FFFD "("},
