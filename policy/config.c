@@ -10,6 +10,7 @@
 #include "policy/config_parts.h"
 #include "policy/config_schema.h"
 #include "policy/plain.h"
+#include "policy/share_name.h"
 
 /* Sixty-four listeners and upstreams with every option and comments are far less. */
 enum { FILE_SIZE_MAX = 1024 * 1024 };
@@ -133,7 +134,7 @@ unsigned config_group_index(const struct config *config, const char *group)
 bool config_share_listed(char *const *shares, unsigned count, const char *share)
 {
     for (unsigned i = 0; i < count; i++)
-        if (plain_same(shares[i], share))
+        if (share_name_same(shares[i], share))
             return true;
     return false;
 }

@@ -6,6 +6,7 @@
 #include "policy/config_parts.h"
 #include "policy/config_schema.h"
 #include "policy/plain.h"
+#include "policy/share_name.h"
 
 /* A share's name has at most 80 characters (MS-FSCC 2.1.6), which are at most 4 bytes each. */
 enum { SHARES_MAX = 256, SHARE_MAX_SIZE = 4 * 80 };
@@ -65,6 +66,12 @@ bool config_check_share(struct config_checking *checking, const char *path, cons
         return false;
     if (!plain_printable(share))
         return config_refuse(checking, path, "%s has unprintable characters; remove them",
+                             config_quote(share).text);
+    if (!share_name_is_clear(share))
+        return config_refuse(checking, path,
+                             "%s has accents apart from their letters, ligatures, or characters "
+                             "that are not seen, which file servers read each in its own way; "
+                             "write it with plain letters",
                              config_quote(share).text);
     size_t bad = strcspn(share, "/\\");
     if (share[bad])

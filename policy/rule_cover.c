@@ -6,6 +6,7 @@
 #include "policy/network.h"
 #include "policy/plain.h"
 #include "policy/rule.h"
+#include "policy/share_name.h"
 
 /* True when the one text includes the other. */
 typedef bool text_covers(const char *earlier, const char *later);
@@ -85,7 +86,7 @@ static bool to_covers(const struct config_rule_to *earlier, const struct config_
                        config_share_listed(earlier->share, earlier->share_count, "IPC$");
     return texts_cover(same_exactly, earlier->upstream, earlier->upstream_count, later->upstream,
                        later->upstream_count) &&
-           (pipes_share || texts_cover(plain_same, earlier->share, earlier->share_count,
+           (pipes_share || texts_cover(share_name_same, earlier->share, earlier->share_count,
                                        later->share, later->share_count)) &&
            texts_cover(pipe_covers, earlier->pipe, earlier->pipe_count, later->pipe,
                        later->pipe_count);

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "crypto/text.h"
+#include "policy/share_name.h"
 #include "proxy/body.h"
 #include "proxy/judge.h"
 #include "proxy/read_only.h"
@@ -135,13 +136,24 @@ bool tree_path_split(struct span path, struct span *server, struct span *share)
            span_slice(path, slash + 2, path.size - slash - 2, share);
 }
 
+/* Does the configuration ask which share it is? */
+static bool names_shares(const struct link *link)
+{
+    const struct config *config = link->rules->config;
+    bool named = link->listener->encrypted_shares_count || link->upstream->encrypted_shares_count;
+    for (unsigned i = 0; i < config->rules_count; i++)
+        named = named || config->rules[i].to.share_count;
+    return named;
+}
+
 uint32_t tree_judge(struct session *session, struct span path)
 {
     char text[PATH_MAX_LOGGED], server[SHARE_MAX], share[SHARE_MAX];
     struct rule_verdict verdict;
     struct span server_part, share_part;
     if (!tree_path_split(path, &server_part, &share_part) ||
-        !text_from_utf16_strict(share_part, share, sizeof share))
+        !text_from_utf16_strict(share_part, share, sizeof share) ||
+        (!share_name_is_clear(share) && names_shares(session->link)))
         return STATUS_BAD_NETWORK_NAME;
     text_from_utf16(server_part, server, sizeof server);
     text_from_utf16(path, text, sizeof text);

@@ -374,6 +374,11 @@ static void test_share_listed(void **state)
     assert_true(config_share_listed(shares, 3,
                                     "gR\xc3\x96\xc3\x9f"
                                     "E"));
+    assert_true(config_share_listed(shares, 3, "GR\xc3\x96SSE"));
+    assert_true(config_share_listed(shares, 3,
+                                    "gr\xc3\xb6\xe1\xba\x9e"
+                                    "e"));
+    assert_false(config_share_listed(shares, 3, "Gr\xc3\xb6se"));
     assert_false(config_share_listed(shares, 3, "Payrol"));
     assert_false(config_share_listed(shares, 3, "Payroll2"));
     assert_false(config_share_listed(shares, 3, ""));

@@ -439,6 +439,8 @@ static void test_encrypted_shares(void **state)
          "listeners[0].encrypted_shares[1]: is empty; give it a value, like payroll"},
         {LISTENER UPSTREAM "  encrypted_shares:\n  -\n" CREDENTIALS, 9,
          "upstreams[0].encrypted_shares[0]: is empty"},
+        {LISTENER "  encrypted_shares: [\"re\\u0301sume\"]\n" UPSTREAM CREDENTIALS, 5,
+         "has accents apart from their letters"},
         {LISTENER "  encrypted_shares: [a/b]\n" UPSTREAM CREDENTIALS, 5,
          "listeners[0].encrypted_shares[0]: \"a/b\" must not contain \"/\"; give the share's name "
          "only"},

@@ -138,6 +138,9 @@ static void test_never_reached(void **state)
         {"- {name: a, then: allow, to: {upstream: [nas]}}\n- {name: b, preset: no-ntlm}\n"
          "- {name: c, to: {upstream: [nas], pipe: [x]}, then: allow}\n",
          12, "rules[2]: is never reached: rule \"a\" in line 10"},
+        {"- {name: a, to: {share: [Gro\xc3\x9f]}, then: allow}\n"
+         "- {name: b, to: {share: [GROSS]}, then: refuse}\n",
+         11, "is never reached"},
         {"- {name: a, to: {share: [IPC$]}, then: allow}\n- {name: b, to: {pipe: [x]}, then: "
          "allow}\n",
          11, "rules[1]: is never reached"},
