@@ -37,6 +37,7 @@ struct accept_policy {
      * port, after the service class. The class must be `cifs` (or `host`). */
     const char *const *names;
     size_t names_count;
+    bool all_addresses; /* every address of this host is one, but those that all hosts have */
     /* What the CHALLENGE says of us. */
     const char *netbios_name;
     const char *netbios_domain;

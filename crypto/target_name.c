@@ -1,5 +1,6 @@
 #include "crypto/target_name.h"
 
+#include "crypto/own_address.h"
 #include "crypto/text.h"
 
 #include <arpa/inet.h>
@@ -104,7 +105,7 @@ static bool is_own_host(const struct host *host, const struct accept_policy *pol
     for (size_t i = 0; i < policy->names_count; i++)
         if (is_ours(host, policy->names[i]))
             return true;
-    return false;
+    return policy->all_addresses && own_address(host->text);
 }
 
 bool target_name_matches(const char *target, const struct accept_policy *policy)

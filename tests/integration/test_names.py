@@ -5,7 +5,9 @@ import os
 import pytest
 
 import smb2
-from rawclient import ALL_ALGORITHMS, Failed
+from front import Front
+from namespaces import Host
+from rawclient import ALL_ALGORITHMS, Failed, RawClient
 from rig import Rig
 
 CONTEXT_NETNAME = 5
@@ -77,3 +79,33 @@ def test_a_rule_of_it(nas):
         rig.proxy.wait_event("name_mismatch", reason="tree_path")
         rig.proxy.wait_event("rule_refused", rule="one-name")
         assert not rig.at_server(smb2.TREE_CONNECT)
+
+
+def test_listener_at_all_addresses():
+    """Each address of the host is one of its names, one that it has got since too; no other, and not
+    those that everybody calls himself by."""
+    with Host("everywhere") as host, host.entered():
+        host.must(["ip", "link", "add", "eth0", "type", "veth", "peer", "name", "eth1"])
+        for end in ("eth0", "eth1"):
+            host.must(["ip", "link", "set", end, "up"])
+        host.must(["ip", "addr", "add", "198.51.100.7/24", "dev", "eth0"])
+        host.must(["ip", "addr", "add", "2001:db8::7/64", "dev", "eth0", "nodad"])
+        with Front(on_listener={"address": "0.0.0.0"}, host=host) as front:
+            def gets_in(target):
+                with RawClient("198.51.100.7", front.where[1]) as client:
+                    client.negotiate()
+                    try:
+                        return bool(client.login(target_name=f"cifs/{target}").key)
+                    except Failed:
+                        return False
+
+            assert gets_in("198.51.100.7") and gets_in("2001:DB8:0::7") and gets_in("[2001:db8::7]:445")
+            for other in ("198.51.100.8", "198.51.100.0", "198.51.100.255", "2001:db8::8", "127.0.0.1",
+                          "::1", "::ffff:127.0.0.1", "0.0.0.0", "::", "224.0.0.1", "ff02::1"):
+                assert not gets_in(other), other
+                front.proxy.wait_event("target_name_refused", target_name=f"cifs/{other}")
+            for family in ("ipv4", "ipv6"):
+                host.must(["sysctl", "-w", f"net.{family}.ip_nonlocal_bind=1"])
+            assert not gets_in("198.51.100.8") and not gets_in("2001:db8::8")
+            host.must(["ip", "addr", "add", "198.51.100.8/24", "dev", "eth0"])
+            assert gets_in("198.51.100.8")
