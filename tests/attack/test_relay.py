@@ -163,7 +163,7 @@ class RealTool:
                 [sys.executable, os.path.join(HERE, "ntlmrelayx.py"), self.address, str(self.port),
                  f"smb://{self.recorder.address}:{self.recorder.port}", "data", *self.options],
                 stdin=subprocess.DEVNULL, stdout=output, stderr=output)
-        wait_until(lambda: "READY" in self.output(), "ntlmrelayx to listen", 20)
+        wait_until(lambda: "READY" in self.output(), "ntlmrelayx to listen", 60)
         return self
 
     def __exit__(self, *_):
@@ -203,7 +203,7 @@ def test_ntlmrelayx(victim_server, tmp_path, how, level):
         event, reason = "target_name_refused", "target_name_wrong"
     with RealTool((victim_server.address, victim_server.port)) as tool:
         tool.lure(tmp_path)
-        wait_until(lambda: "WRITTEN" in tool.output(), "ntlmrelayx to win: " + tool.output(), 15)
+        wait_until(lambda: "WRITTEN" in tool.output(), "ntlmrelayx to win: " + tool.output(), 40)
     assert os.path.exists(os.path.join(victim_server.share, "loot"))
     victim_server.empty_share()
     with Front(victim_server, level) as front:

@@ -204,12 +204,12 @@ class Place:
             return None
 
     def interim_comes(self):
-        """Within half a second, of a request that waits."""
+        """Soon, of a request that waits."""
         client, session = self.established()
         with client:
             directory = session.create("", access=0x1, disposition=1)
             client.send(smb2.CHANGE_NOTIFY, bodies.change_notify(directory), session)
-            client.socket.settimeout(0.5)
+            client.socket.settimeout(3)
             try:
                 client.interim()
                 return True

@@ -15,6 +15,7 @@ import ntlm
 import rawclient
 import smb2
 import spnego
+from harness import wait_until
 from proxy import Proxy, listener, upstream
 from rawclient import ALL_DIALECTS, BadResponse, Disconnected, Failed, NtlmLogin, RawClient
 from script import EVERY, Stage
@@ -113,7 +114,7 @@ def test_in_the_middle_of_a_login(rig, bystander, seed, monkeypatch):
 @pytest.mark.parametrize("established", [False, True])
 def test_frame_lengths_that_lie(rig, bystander, length, established):
     """A frame longer than its state allows is refused by its length, not by reading it all."""
-    with RawClient(*rig.direct, timeout=3) as client:
+    with RawClient(*rig.direct, timeout=20) as client:
         if established:
             client.negotiate()
             client.login()
@@ -200,7 +201,7 @@ def test_file_server_that_answers_nonsense(seed):
             stub.spoil = lambda raw: raw
             stub.dialect = 0x311
             # A spoiled challenge makes a login that the stub refuses: alice's credential may rest now.
-            assert one_session(entry, "bob")
+            wait_until(lambda: one_session(entry, "bob"), "bob to be served", 30)
             proxy.assert_healthy()
 
 

@@ -185,7 +185,7 @@ def test_file_server_down():
         begun = time.monotonic()
         with RawClient(*rig.direct) as client, pytest.raises(REFUSED):
             client.negotiate()
-        assert time.monotonic() - begun < 3
+        assert time.monotonic() - begun < 4.5  # the deadline unless told is 5
         rig.proxy.wait_event("upstream_unreachable", leg="upstream")
         server.start()
         with RawClient(*rig.direct) as client:

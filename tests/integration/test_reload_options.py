@@ -287,7 +287,7 @@ TAKEN = {
         strict=True),
     "upstreams[].downgrade": on_upstream(pinned_upstream, before=stub_with(bare_errors={}),
                                          downgrade="pin"),
-    "upstreams[].connect_timeout": on_upstream(lambda p: p.unreachable_after() < 2.5, before=to_twin(
+    "upstreams[].connect_timeout": on_upstream(lambda p: p.unreachable_after() < 3.8, before=to_twin(
         connect_timeout=4000), connect_timeout=200),
     "upstreams[].connections": on_upstream(
         lambda p: p.reaches_limit("upstream_connections"), connections=1),
@@ -310,7 +310,7 @@ TAKEN = {
         kerberos=domain_of("MIT.TEST", sid=CORP_SID)),
     "limits.connections_per_source": on_top(
         lambda p: p.reaches_limit("connections_per_source"), limits={"connections_per_source": 1}),
-    "limits.login_timeout": on_top(lambda p: p.idle_is_ended(3), limits={"login_timeout": 1000}),
+    "limits.login_timeout": on_top(lambda p: p.idle_is_ended(6), limits={"login_timeout": 1000}),
     "limits.sessions_per_connection": on_top(second_login_refused, limits={"sessions_per_connection": 1}),
     "limits.interim_hold": on_top(lambda p: not p.interim_comes(), limits={"interim_hold": 10_000}),
     "netbios_name": on_top(lambda p: p.challenge()[1] == "OTHERNAME", netbios_name="OTHERNAME"),

@@ -189,7 +189,7 @@ def test_forged_interims_and_breaks_do_not_reach_the_client(interim):
     """They are not signed: they may say no more than that a request of ours takes its time, or name an
     open of ours."""
     with Stubbed(interim=interim) as case:
-        with case.raw(timeout=3) as client:
+        with case.raw(timeout=20) as client:
             client.negotiate()
             session = client.login()
             session.tree_connect()
@@ -233,5 +233,5 @@ def test_nobody_there_is_told_within_the_deadline():
         with RawClient(entry["address"], entry["port"]) as client:
             with pytest.raises(NOT_SERVED):
                 client.negotiate()
-        assert time.monotonic() - begun < 3
+        assert time.monotonic() - begun < 4.5  # the deadline unless told is 5
         proxy.wait_event("upstream_unreachable", leg="upstream")
