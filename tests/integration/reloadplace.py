@@ -186,13 +186,14 @@ class Place:
     def reaches_limit(self, reason):
         """Six connections at a time: some of them are refused for that."""
         self.proxy.mark()
+        refused = 0
         with ExitStack() as stack:
             for _ in range(6):
                 try:
                     stack.enter_context(self.raw()).negotiate()
                 except (Failed, Disconnected, OSError):
-                    pass
-        return bool(self.proxy.seen("limit_reached", reason=reason))
+                    refused += 1
+        return refused and bool(self.proxy.wait_event("limit_reached", reason=reason))
 
     def answer_of_stub(self, command, body):
         """The status that a client gets from the stub; None when its connection is ended."""

@@ -170,7 +170,8 @@ def test_same_guid_comes_to_the_same_worker(rig):
         second, new = connect(rig, handle, guid=first.guid, previous=old.id)
         handle.reopen(new)
         old = new
-    links = rig.proxy.seen("link", client_guid=event_guid(first))
+    links = wait_until(lambda: rig.proxy.seen("link", client_guid=event_guid(first))[6:] and
+                       rig.proxy.seen("link", client_guid=event_guid(first)), "all links")
     assert len(links) == 7 and len({link["worker"] for link in links}) == 1
     with first, second:
         new.close(handle.file_id)

@@ -56,6 +56,7 @@ def test_login_without_success(last_setup):
         with client:
             assert session.read(FILE_ID, 100) == CONTENT
         front.assert_same_worker()
+        front.proxy.wait_event("login")
         assert len(front.proxy.seen("login")) == 1
 
 

@@ -192,6 +192,7 @@ def test_what_does_not_come_in_one_piece(rig):
         assert opened.write(dcerpc.bind(kind=dcerpc.ALTER_CONTEXT, contexts=[
             (number, SAMR, [NDR]) for number in range(40)])) == ACCESS_DENIED
         opened.must_answer(6)
+        wait_until(lambda: len(rig.proxy.seen("rpc_call_refused", reason="unclear")) >= 3, "three events")
         assert len(rig.proxy.seen("rpc_call_refused", reason="unclear")) == 3
         answers = opened.client.compound(
             [(smb2.CREATE, create), (smb2.WRITE, bodies.write(bodies.NO_FILE, bind))], opened.session)
@@ -279,7 +280,8 @@ def test_private_data_by_impacket(rig):
         told = lsad.hLsarQueryInformationPolicy(
             pipe, policy, lsad.POLICY_INFORMATION_CLASS.PolicyAccountDomainInformation)
         assert told["PolicyInformation"]["PolicyAccountDomainInfo"]["DomainName"] == "NAS"
-    assert len(rig.proxy.seen("rpc_call_refused", reason="secret", command="WRITE")) == 2
+    wait_until(lambda: len(rig.proxy.seen("rpc_call_refused", reason="secret", command="WRITE")) == 2,
+               "two events")
     connection.close()
 
 
