@@ -35,6 +35,7 @@ struct channel {
     void *context;
     STAILQ_HEAD(, waiting) queue;
     size_t queued;
+    bool deserted;
     bool *freed; /* set while the handler runs: where to leave word that it freed the channel */
 };
 
@@ -346,10 +347,16 @@ bool channel_send(struct channel *channel, uint16_t type, struct span body, int 
     if (channel->queued == 0) {
         if (transmit(channel->fd, parts, 2, fd))
             return true;
+        channel->deserted = errno == EPIPE || errno == ECONNRESET;
         if (errno != EAGAIN)
             return false;
     }
     return enqueue(channel, parts, fd);
+}
+
+bool channel_is_deserted(const struct channel *channel)
+{
+    return channel->deserted;
 }
 
 size_t channel_queued(const struct channel *channel)

@@ -48,6 +48,10 @@ void channel_free(struct channel *channel);
 enum { CHANNEL_QUEUE_MAX = 4096 };
 MUST_USE bool channel_send(struct channel *channel, uint16_t type, struct span body, int fd);
 
+/* True when a message could not be sent because the other end is gone. What it said before can
+ * still be read; then comes `gone`. */
+bool channel_is_deserted(const struct channel *channel);
+
 /* Messages that still wait to be sent. */
 size_t channel_queued(const struct channel *channel);
 

@@ -9,7 +9,7 @@
 #include "crypto/clock.h"
 #include "proxy/recorder_state.h"
 
-/* How long the other processes have for their last events, once it is told to stop. */
+/* How long it waits for the other processes' next event, once it is told to stop. */
 static const struct timeval drain_time = {.tv_sec = 1};
 static const struct timeval tick_time = {.tv_sec = 1};
 
@@ -28,6 +28,12 @@ static void peer_free(struct peer *peer)
     free(peer);
 }
 
+bool recorder_answer(struct peer *peer, uint16_t type, const struct writer *answer)
+{
+    return writer_done(answer) && (channel_send(peer->channel, type, writer_span(answer), -1) ||
+                                   channel_is_deserted(peer->channel));
+}
+
 MUST_USE static bool find_entry(struct peer *peer, struct directory *directory, struct span body)
 {
     struct directory_entry entry;
@@ -38,8 +44,7 @@ MUST_USE static bool find_entry(struct peer *peer, struct directory *directory, 
     enum directory_answer found = directory_find(directory, &entry, &upstream_id);
     struct writer writer = writer_over(answer, sizeof answer);
     directory_found_write(&writer, query, found, upstream_id);
-    return writer_done(&writer) &&
-           channel_send(peer->channel, RECORDER_SESSION_FOUND, writer_span(&writer), -1);
+    return recorder_answer(peer, RECORDER_SESSION_FOUND, &writer);
 }
 
 MUST_USE static bool add_entry(struct directory *directory, struct span body)
@@ -59,6 +64,8 @@ static bool on_peer_message(void *context, uint16_t type, struct span body, int 
         close(fd);
         return false;
     }
+    if (peer->recorder->draining && event_add(peer->recorder->deadline, &drain_time) < 0)
+        event_base_loopbreak(peer->recorder->base);
     if (type == RECORDER_EVENT)
         return recorder_take_event(peer->recorder, body, peer);
     if (peer->role != PEER_WORKER)

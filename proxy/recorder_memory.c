@@ -124,8 +124,7 @@ static bool answer(struct peer *peer, uint64_t query, bool less)
     struct writer writer = writer_over(body, sizeof body);
     write_le64(&writer, query);
     write_u8(&writer, less);
-    return writer_done(&writer) &&
-           channel_send(peer->channel, RECORDER_SEEN, writer_span(&writer), -1);
+    return recorder_answer(peer, RECORDER_SEEN, &writer);
 }
 
 bool recorder_take_sighting(struct peer *peer, struct span body)

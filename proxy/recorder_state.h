@@ -48,6 +48,10 @@ struct recorder {
     bool failed;
 };
 
+/* Answers a peer's question. One that has gone meanwhile needs no answer, and what it said behind
+ * the question counts; false for one that does not read. */
+MUST_USE bool recorder_answer(struct peer *peer, uint16_t type, const struct writer *answer);
+
 /* ---- recorder_events.c ---- */
 
 /* Writes or folds one event. */
