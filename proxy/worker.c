@@ -7,8 +7,9 @@
 #include "crypto/algorithms.h"
 #include "proxy/worker_state.h"
 
-/* How long the last events may take to reach the recorder. */
-enum { LAST_WORDS_MS = 1000 };
+/* How long the last events may take to reach the recorder: nobody counts those that do not. Less
+ * than the supervisor's patience (SUPERVISOR_STOP_MS). */
+enum { LAST_WORDS_MS = 4000 };
 
 static bool only_bytes(int fd)
 {
