@@ -158,7 +158,9 @@ struct config_kerberos {
 struct config_limits {
     uint32_t connections;            /* of one worker */
     uint32_t connections_per_source; /* of one worker, from one address */
-    uint32_t login_timeout; /* milliseconds from accept, or from the last logoff, to a session */
+    /* Milliseconds from accept, or from the last logoff, to a session; and for a client's next move
+     * in a login. */
+    uint32_t login_timeout;
     uint32_t sessions_per_connection;
     uint32_t interim_hold; /* milliseconds; see proxy/interim.c */
     uint32_t memory;       /* MiB of message buffers in one worker */

@@ -13,7 +13,7 @@ enum {
     BUFFER_CLASSES = 4,
     /* The largest frame that any leg accepts: 8 MiB of data and room for headers and a compound. */
     FRAME_MAX = 8 * 1024 * 1024 + 128 * 1024,
-    /* … while a link has no valid session: a NEGOTIATE, or a SESSION_SETUP with a Kerberos token.
+    /* … before a link's first valid session: a NEGOTIATE, or a SESSION_SETUP with a Kerberos token.
      */
     FRAME_MAX_EARLY = 72 * 1024,
     /* Kept free before a frame, so that a TRANSFORM header can be put in front of it in place. */

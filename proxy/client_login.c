@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "crypto/clock.h"
 #include "proxy/body.h"
 #include "proxy/client_signature.h"
 #include "proxy/judge.h"
@@ -76,8 +77,35 @@ void client_login_failed(struct session *session, uint32_t status)
     session_end(session, true);
 }
 
+/* It is the client's turn, and has been for as long as a connection may be without a session. */
+static bool is_left(const struct session *session)
+{
+    return session->step == STEP_CLIENT && clock_ms() - session->challenged_ms >=
+                                               session->link->worker->config->limits.login_timeout;
+}
+
+static void end_left(struct table_entry *entry, void *context)
+{
+    struct session *session = CONTAINER_OF(entry, struct session, by_client_id);
+    (void)context;
+    if (session->state == SESSION_AUTHENTICATING && is_left(session))
+        session_end(session, false);
+}
+
+void client_login_take_back(struct session *session)
+{
+    if (session->state != SESSION_RENEWING || !is_left(session))
+        return;
+    worker_forget(session);
+    session->state = SESSION_VALID;
+    session->step = STEP_IDLE;
+}
+
 static struct session *begin_session(struct link *link, const struct smb2_header *header)
 {
+    /* Else a connection that many use for long would one day take nobody any more. */
+    if (link->sessions.count > link->sessions_valid)
+        table_each(&link->sessions, end_left, NULL);
     if (link->sessions.count >= link->worker->config->limits.sessions_per_connection) {
         report_event(EVENT_LIMIT_REACHED, link, NULL, LEG_CLIENT, "sessions_per_connection",
                      "refused");
@@ -122,6 +150,7 @@ static struct session *find_session(struct link *link, const struct smb2_message
     }
     if (session->renews_alone && renewal_keep_setup(session, message))
         return NULL;
+    client_login_take_back(session);
     if (session->setup_waiting || (session->step != STEP_IDLE && session->step != STEP_CLIENT)) {
         answer_error(link, session->state >= SESSION_VALID ? session : NULL, header,
                      STATUS_REQUEST_NOT_ACCEPTED);
@@ -179,6 +208,7 @@ void client_session_setup(struct link *link, struct smb2_message *message)
 void client_login_continue(struct session *session, const struct keeper_continue *reply)
 {
     session->step = STEP_CLIENT;
+    session->challenged_ms = clock_ms();
     respond(session, STATUS_MORE_PROCESSING_REQUIRED, reply->token,
             session->state == SESSION_RENEWING);
 }

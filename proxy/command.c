@@ -4,6 +4,7 @@
 #include "proxy/charge.h"
 #include "proxy/dialect.h"
 #include "proxy/durable.h"
+#include "proxy/worker_state.h"
 
 static const struct verdict forward = {VERDICT_FORWARD, 0};
 static const struct verdict answered = {VERDICT_ANSWERED, 0};
@@ -23,8 +24,13 @@ static struct verdict decide_logoff(struct link *link, struct session *session,
 {
     (void)link;
     (void)message;
-    if (session->state != SESSION_VALID)
+    /* In the midst of a re-authentication that it does not go on with. */
+    if (session->state == SESSION_RENEWING && session->step == STEP_CLIENT) {
+        worker_forget(session);
+        session->step = STEP_IDLE;
+    } else if (session->state != SESSION_VALID) {
         return refuse(STATUS_REQUEST_NOT_ACCEPTED);
+    }
     session->state = SESSION_LOGGING_OFF;
     return forward;
 }

@@ -217,6 +217,9 @@ void client_login_refused(struct session *session, const struct keeper_refused *
 void client_login_done(struct session *session);
 /* A renewal is complete on both legs: the client's SUCCESS. */
 void client_login_renewed(struct session *session);
+/* Takes back a re-authentication that its client has left half-way for limits.login_timeout: the
+ * session is as it was before. */
+void client_login_take_back(struct session *session);
 /* Answers the client's SESSION_SETUP that waits with an error; the session stays. */
 void client_login_refuse(struct session *session, uint32_t status);
 /* The login failed on the way upstream: answers with `status` and frees the session. */

@@ -25,8 +25,9 @@ static void start(struct session *session)
     upstream_login_start(session);
 }
 
-static bool may_start(const struct session *session)
+static bool may_start(struct session *session)
 {
+    client_login_take_back(session);
     return session->renewable && session->state == SESSION_VALID && session->step == STEP_IDLE;
 }
 

@@ -124,6 +124,7 @@ struct session {
     uint16_t setup_credits;
     bool setup_waiting;
     bool setup_encrypted;
+    uint64_t challenged_ms;          /* by clock_ms(): when STEP_CLIENT began */
     struct kept_token final_token;   /* the client's, for when the upstream session is up */
     struct kept_token waiting_token; /* the file server's, while there is no credit */
     struct kept_token last_response; /* the file server's SUCCESS, until there is its key */

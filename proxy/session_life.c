@@ -176,10 +176,9 @@ void session_end(struct session *session, bool log_off)
     table_remove(&link->sessions, &session->by_client_id);
     if (session->upstream_id)
         table_remove(&link->upstream_sessions, &session->by_upstream_id);
-    if (was_valid && --link->sessions_valid == 0 && !link_ended(link)) {
-        link->client.stream.frame_max = FRAME_MAX_EARLY;
+    /* Large frames may be on their way still, and are answered as those of any ended session. */
+    if (was_valid && --link->sessions_valid == 0 && !link_ended(link))
         link_deadline(link, link->worker->config->limits.login_timeout);
-    }
     if (was_valid)
         remember_ended(link, session);
     else

@@ -3,7 +3,9 @@
 import pytest
 
 import bodies
+import ntlm
 import smb2
+import spnego
 from harness import USERS
 from rawclient import Disconnected, Failed
 from rig import Rig
@@ -126,6 +128,37 @@ def reconnect(rig, user, previous):
     session = client.login(user, previous=previous)
     session.tree_connect()
     return client, session
+
+
+def test_logoff_in_a_re_authentication_that_was_left(rig):
+    """Both ends of the session end, as they do without the proxy."""
+    client, session = rig.established("alice")
+    with client:
+        token = spnego.init_token([spnego.OID_NTLMSSP], ntlm.Client("alice", "").negotiate())
+        begun = session.ask(smb2.SESSION_SETUP, bodies.session_setup(token))
+        assert begun.status == smb2.MORE_PROCESSING
+        session.logoff()
+        assert len(rig.at_server(smb2.LOGOFF)) == 1
+        assert session.ask(smb2.CREATE, bodies.create("f")).status == smb2.USER_SESSION_DELETED
+        client.login("alice").tree_connect()
+
+
+def test_large_requests_behind_the_end_of_the_last_session(rig):
+    """They are answered like all others of a session that has ended, and the connection goes on."""
+    with rig.raw_direct() as client:
+        client.negotiate()
+        session = client.login("alice")
+        session.tree_connect()
+        file_id = session.create("f")
+        while client.credits < 64:
+            session.must(smb2.ECHO, bodies.empty())
+        end = client.send(smb2.LOGOFF, bodies.empty(), session)
+        session.ended = True
+        late = [client.send(smb2.WRITE, bodies.write(file_id, bytes(1 << 20)), session, credit_charge=16)
+                for _ in range(3)]
+        assert client.answer(end).status == smb2.SUCCESS
+        assert [client.answer(number).status for number in late] == [smb2.USER_SESSION_DELETED] * 3
+        client.login("alice").tree_connect()
 
 
 def previous_ids_at_server(rig):

@@ -67,6 +67,20 @@ def test_logins_that_have_ended_are_not_half_open(front):
     assert not front.proxy.seen("limit_reached")
 
 
+def test_logins_that_were_left_half_way_make_room():
+    """A connection that many use for long is not used up by those who did not finish."""
+    with limited(login_timeout=5000) as front:
+        client, session = front.established()
+        with client:
+            statuses = [smb2.MORE_PROCESSING]
+            while statuses[-1] == smb2.MORE_PROCESSING and len(statuses) < 5000:
+                statuses.append(begin_login(client))
+            assert statuses[-1] == INSUFFICIENT_RESOURCES
+            wait_until(lambda: begin_login(client) == smb2.MORE_PROCESSING, "room", 30, 0.5)
+            client.login("bob")
+            assert session.read(FILE_ID, 100) == CONTENT
+
+
 def test_half_open_logins_of_many_connections(front):
     """More attempts than the keeper has room for: alice logs in all the same."""
     with ExitStack() as stack:

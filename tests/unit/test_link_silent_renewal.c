@@ -1,6 +1,7 @@
 /* Renewal of a session upstream that its client does not see. */
 #include <time.h>
 
+#include "crypto/clock.h"
 #include "proxy/renewal.h"
 #include "tests/unit/link_keeper.h"
 
@@ -181,15 +182,33 @@ static void test_before_the_end(void **state)
     expect_nothing(fixture, LEG_CLIENT);
 }
 
-/* The client is at it: no second renewal beside its own. */
+/* It is the client's turn in a re-authentication of its own, and has been since so long ago. */
+static void client_renews_since(struct fixture *fixture, uint64_t milliseconds)
+{
+    fixture->config.limits.login_timeout = 60000;
+    fixture->session->state = SESSION_RENEWING;
+    fixture->session->step = STEP_CLIENT;
+    fixture->session->challenged_ms = clock_ms() - milliseconds;
+}
+
+/* No second renewal beside the client's own. */
 static void test_not_while_the_client_renews(void **state)
 {
     struct fixture *fixture = *state;
-    fixture->session->state = SESSION_RENEWING;
-    fixture->session->step = STEP_CLIENT;
+    client_renews_since(fixture, 0);
     file_server_says_expired(fixture);
     expect_not_told(fixture);
     assert_true(fixture->session->upstream_expired);
+}
+
+/* A client that does not go on with its own does not keep the session from being renewed. */
+static void test_client_leaves_its_renewal(void **state)
+{
+    struct fixture *fixture = *state;
+    client_renews_since(fixture, 60000);
+    file_server_says_expired(fixture);
+    expect_told(fixture, KEEPER_LOGIN);
+    assert_int_equal(fixture->session->state, SESSION_VALID);
 }
 
 static void client_setup_comes(struct fixture *fixture)
@@ -409,6 +428,7 @@ int main(void)
         TEST(test_encrypted_session),
         TEST(test_before_the_end),
         TEST(test_not_while_the_client_renews),
+        TEST(test_client_leaves_its_renewal),
         TEST(test_client_renews_meanwhile),
         TEST(test_client_renews_twice_meanwhile),
         TEST(test_unsigned_setup_meanwhile),
