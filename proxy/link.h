@@ -86,11 +86,13 @@ enum link_end {
 };
 
 /* What is left of a session that ended: enough to tell its client so, signed. */
-enum { ENDED_SESSIONS = 16, FAILED_LOGINS = 8 };
+enum { FAILED_LOGINS = 8 };
 struct ended_session {
+    uint64_t number; /* in the order of their ends; 0: the slot is free */
+    bool logged_off; /* its client ended it */
     uint64_t client_id;
     uint64_t upstream_id;
-    struct signer *signer;        /* of the client leg; NULL: the slot is free */
+    struct signer *signer;        /* of the client leg */
     struct sealer *upstream_open; /* late answers still come encrypted; NULL: they are not */
     struct sealer *client_open; /* and so do requests that were on their way, which are answered */
     struct sealer *client_seal; /* so; NULL: the leg has no cipher */
@@ -138,9 +140,9 @@ struct link {
     struct table sessions;          /* by client SessionId */
     struct table upstream_sessions; /* by upstream SessionId */
     unsigned sessions_valid;
-    struct ended_session
-        *ended; /* the last ones, a ring of ENDED_SESSIONS; NULL while there is none */
-    unsigned ended_next;
+    struct ended_session *ended; /* the last ones; see ended_session.c */
+    unsigned ended_room;
+    uint64_t ended_last;
     uint64_t failed[FAILED_LOGINS]; /* ids of sessions that never came to be, a ring */
     unsigned failed_next;
     unsigned validations_waiting;  /* for an upstream credit */
@@ -417,17 +419,22 @@ void tree_release(struct session *session);
 
 /* ---- session life on a link (session_life.c) ---- */
 struct session *link_session(const struct link *link, uint64_t client_id);
-/* The client leg's key of a session that ended on this link not long ago, or NULL. */
-struct ended_session *link_find_ended(const struct link *link, uint64_t client_id);
-struct signer *link_ended_signer(const struct link *link, uint64_t client_id);
 /* Was the id given on this link, not long ago, to a login that came to nothing? */
 bool link_login_failed(const struct link *link, uint64_t client_id);
-/* What decrypts the file server's late answers in a session that we have ended, or NULL. */
-struct sealer *link_ended_opener(const struct leg *leg, uint64_t id);
-void link_free_ended(struct link *link);
 /* Ends one session pair: answers what still waits with USER_SESSION_DELETED, tells the keeper and,
  * when `log_off`, the file server. Frees it. */
 void session_end(struct session *session, bool log_off);
+
+/* ---- ended_session.c ---- */
+/* A session that ended on this link, by the client's id; NULL when it is not known (any more). */
+struct ended_session *link_find_ended(const struct link *link, uint64_t client_id);
+/* Its client leg's key, or NULL. */
+struct signer *link_ended_signer(const struct link *link, uint64_t client_id);
+/* What decrypts late messages of a leg in a session that has ended, or NULL. */
+struct sealer *link_ended_opener(const struct leg *leg, uint64_t id);
+/* Takes over the keys that may be needed still. When there is no room the oldest is forgotten. */
+void link_remember_ended(struct link *link, struct session *session);
+void link_free_ended(struct link *link);
 
 /* ---- link_report.c: events ---- */
 

@@ -13,76 +13,12 @@ struct session *link_session(const struct link *link, uint64_t client_id)
     return entry ? CONTAINER_OF(entry, struct session, by_client_id) : NULL;
 }
 
-struct ended_session *link_find_ended(const struct link *link, uint64_t client_id)
-{
-    for (unsigned i = 0; link->ended && i < ENDED_SESSIONS; i++)
-        if (link->ended[i].signer && link->ended[i].client_id == client_id)
-            return &link->ended[i];
-    return NULL;
-}
-
-struct signer *link_ended_signer(const struct link *link, uint64_t client_id)
-{
-    const struct ended_session *ended = link_find_ended(link, client_id);
-    return ended ? ended->signer : NULL;
-}
-
 bool link_login_failed(const struct link *link, uint64_t client_id)
 {
     for (unsigned i = 0; client_id && i < FAILED_LOGINS; i++)
         if (link->failed[i] == client_id)
             return true;
     return false;
-}
-
-struct sealer *link_ended_opener(const struct leg *leg, uint64_t id)
-{
-    const struct link *link = leg->link;
-    if (leg->role == LEG_CLIENT) {
-        const struct ended_session *ended = link_find_ended(link, id);
-        return ended ? ended->client_open : NULL;
-    }
-    for (unsigned i = 0; link->ended && i < ENDED_SESSIONS; i++)
-        if (link->ended[i].upstream_open && link->ended[i].upstream_id == id)
-            return link->ended[i].upstream_open;
-    return NULL;
-}
-
-static void free_ended(struct ended_session *ended)
-{
-    signer_free(ended->signer);
-    sealer_free(ended->upstream_open);
-    sealer_free(ended->client_open);
-    sealer_free(ended->client_seal);
-}
-
-void link_free_ended(struct link *link)
-{
-    for (unsigned i = 0; link->ended && i < ENDED_SESSIONS; i++)
-        free_ended(&link->ended[i]);
-    free(link->ended);
-    link->ended = NULL;
-}
-
-/* Moves the key into the ring; the oldest makes room. */
-static void remember_ended(struct link *link, struct session *session)
-{
-    if (!session->client_signer)
-        return;
-    if (!link->ended)
-        link->ended = calloc(ENDED_SESSIONS, sizeof *link->ended);
-    if (!link->ended)
-        return;
-    struct ended_session *slot = &link->ended[link->ended_next++ % ENDED_SESSIONS];
-    free_ended(slot);
-    *slot = (struct ended_session){.client_id = session->client_id,
-                                   .upstream_id = session->upstream_id,
-                                   .signer = session->client_signer,
-                                   .upstream_open = session->upstream_open,
-                                   .client_open = session->client_open,
-                                   .client_seal = session->client_seal};
-    session->client_signer = NULL;
-    session->upstream_open = session->client_open = session->client_seal = NULL;
 }
 
 /* Everything that still waits for the file server gets our own signed answer; what the file server
@@ -180,7 +116,7 @@ void session_end(struct session *session, bool log_off)
     if (was_valid && --link->sessions_valid == 0 && !link_ended(link))
         link_deadline(link, link->worker->config->limits.login_timeout);
     if (was_valid)
-        remember_ended(link, session);
+        link_remember_ended(link, session);
     else
         link->failed[link->failed_next++ % FAILED_LOGINS] = session->client_id;
     session_free(session);

@@ -19,6 +19,9 @@ from rawclient import Disconnected, Failed, RawClient
 from rig import Rig
 
 
+NOTIFY_CLEANUP = 0x10B
+
+
 @pytest.fixture
 def rig(nas):
     with Rig(nas, workers=2) as arrangement:
@@ -103,6 +106,37 @@ def test_rule_applied(rig):
             bob.login("alice")
         assert failed.value.status == smb2.ACCESS_DENIED
         assert len(rig.proxy.seen("session_rejudged")) == 1
+
+
+def waiting_session(client, user):
+    """A session that waits for a change: it, and the MessageId of what waits."""
+    session = client.login(user)
+    session.tree_connect()
+    directory = session.create("", options=bodies.DIRECTORY_FILE, disposition=bodies.OPEN,
+                               access=bodies.READ_ACCESS)
+    waits = client.send(smb2.CHANGE_NOTIFY, bodies.change_notify(directory), session)
+    client.interim()
+    return session, waits
+
+
+def test_many_encrypted_sessions_end_at_once(nas):
+    """Their late answers, and what their clients ask still, end nobody else's session."""
+    encrypted = {"encryption": "required"}
+    with Rig(nas, encrypted, encrypted) as rig, rig.raw_direct() as client:
+        client.negotiate(ciphers=(2,))
+        bobs = client.login("bob")
+        bobs.tree_connect()
+        waiting = [waiting_session(client, "alice") for _ in range(40)]
+        rules(rig, NOT_ALICE)
+        reloads(rig, "--apply")
+        for _, waits in waiting:
+            assert client.answer(waits).status == NOTIFY_CLEANUP
+        works(bobs)
+        for session, _ in waiting:
+            assert session.ask(smb2.ECHO, bodies.empty()).status == smb2.USER_SESSION_DELETED
+        works(bobs)
+        rig.proxy.assert_healthy()
+        assert not rig.proxy.seen("bad_signature") and not rig.proxy.seen("foreign_session")
 
 
 def test_share_applied(rig):

@@ -412,6 +412,53 @@ static void test_no_session_inside_a_transform(void **state)
     other_session_inside(*state, SMB2_READ, AT_SERVER, 0);
 }
 
+/* A session of its own that ends, with a key: its id. */
+static uint64_t end_one(struct fixture *fixture, enum session_state how)
+{
+    uint8_t key[SIGNING_KEY_SIZE] = {1};
+    struct session *session = session_new(&fixture->link);
+    assert_non_null(session);
+    uint64_t id = session->client_id;
+    session->state = how;
+    session->client_signer = signer_new(SIGNING_AES_GMAC, key);
+    assert_non_null(session->client_signer);
+    link_remember_ended(&fixture->link, session);
+    assert_null(session->client_signer);
+    session_free(session);
+    return id;
+}
+
+/* Whoever logs off knows: of those the last few are enough, and they take no room from others. */
+static void test_which_ended_sessions_are_known(void **state)
+{
+    enum { MANY = 100 };
+    struct fixture *fixture = *state;
+    uint64_t ended[MANY], logged_off[MANY];
+    fixture->config.limits.sessions_per_connection = 256;
+    for (int i = 0; i < MANY; i++) {
+        ended[i] = end_one(fixture, SESSION_VALID);
+        logged_off[i] = end_one(fixture, SESSION_LOGGING_OFF);
+    }
+    for (int i = 0; i < MANY; i++) {
+        assert_non_null(link_ended_signer(&fixture->link, ended[i]));
+        bool is_late = i >= MANY - 16;
+        assert_int_equal(link_ended_signer(&fixture->link, logged_off[i]) != NULL, is_late);
+    }
+}
+
+/* No more than there may be sessions; the last ones. */
+static void test_ended_sessions_have_an_end(void **state)
+{
+    enum { MANY = 100, LIMIT = 40 };
+    struct fixture *fixture = *state;
+    uint64_t ended[MANY];
+    fixture->config.limits.sessions_per_connection = LIMIT;
+    for (int i = 0; i < MANY; i++)
+        ended[i] = end_one(fixture, SESSION_VALID);
+    for (int i = 0; i < MANY; i++)
+        assert_int_equal(link_ended_signer(&fixture->link, ended[i]) != NULL, i >= MANY - LIMIT);
+}
+
 static void test_break_of_another_session_inside_a_transform(void **state)
 {
     other_session_inside(*state, SMB2_OPLOCK_BREAK, SMB2_MESSAGE_ID_BREAK, FIXTURE_UPSTREAM_ID + 1);
@@ -445,6 +492,8 @@ int main(void)
         TEST(test_other_session_inside_a_transform),
         TEST(test_no_session_inside_a_transform),
         TEST(test_break_of_another_session_inside_a_transform),
+        TEST(test_which_ended_sessions_are_known),
+        TEST(test_ended_sessions_have_an_end),
         TEST(test_client_of_a_file_server_with_one_credit),
         TEST(test_one_credit_comes_with_the_last_response),
     };
