@@ -75,14 +75,26 @@ static void describe_address(struct leg *leg, const struct sockaddr *address)
     strncpy(leg->address, text, sizeof leg->address - 1);
 }
 
+enum { IDLE_S = 60, INTERVAL_S = 15, PROBES = 4 };
+
 static void set_socket_options(int fd)
 {
-    int on = 1, idle = 60, interval = 15, count = 4;
+    int on = 1, idle = IDLE_S, interval = INTERVAL_S, count = PROBES;
     setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
     setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof on);
     setsockopt(fd, IPPROTO_TCP, TCP_KEEPIDLE, &idle, sizeof idle);
     setsockopt(fd, IPPROTO_TCP, TCP_KEEPINTVL, &interval, sizeof interval);
     setsockopt(fd, IPPROTO_TCP, TCP_KEEPCNT, &count, sizeof count);
+}
+
+/* Keep-alive asks only where nothing is under way; what is, would be sent again for a quarter of an
+ * hour. A client cannot notice by itself that the file server is gone: its ECHOs are answered here.
+ */
+static void set_upstream_options(int fd)
+{
+    unsigned limit = 1000u * (IDLE_S + INTERVAL_S * PROBES);
+    set_socket_options(fd);
+    setsockopt(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &limit, sizeof limit);
 }
 
 static size_t output_high(const struct link *link)
@@ -241,7 +253,7 @@ static void on_connected(evutil_socket_t fd, short what, void *context)
         link_settle(link);
         return;
     }
-    set_socket_options(fd);
+    set_upstream_options(fd);
     stream_open(&link->server.stream, link->worker->base, fd, &link->worker->buffers,
                 &stream_events, &link->server, FRAME_MAX_EARLY);
     stream_read(&link->server.stream, true);
