@@ -85,6 +85,18 @@ static bool is_same(const struct item *item, const struct directory_entry *wante
                                               : strcmp(item->who, wanted->who) == 0;
 }
 
+static bool is_of(const struct item *item, const struct directory_entry *wanted)
+{
+    return item->upstream == wanted->upstream && is_same(item, wanted);
+}
+
+void directory_remove(struct directory *directory, const struct directory_entry *entry)
+{
+    struct item *item = find(directory, entry->client_id);
+    if (item && is_of(item, entry))
+        drop(directory, item);
+}
+
 enum directory_answer directory_find(struct directory *directory,
                                      const struct directory_entry *wanted, uint64_t *upstream_id)
 {
@@ -92,7 +104,7 @@ enum directory_answer directory_find(struct directory *directory,
     *upstream_id = 0;
     if (!item)
         return DIRECTORY_UNKNOWN;
-    if (item->upstream != wanted->upstream || !is_same(item, wanted))
+    if (!is_of(item, wanted))
         return DIRECTORY_OTHER;
     TAILQ_REMOVE(&directory->by_age, item, age);
     TAILQ_INSERT_TAIL(&directory->by_age, item, age);

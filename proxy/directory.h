@@ -3,8 +3,8 @@
  *
  * A client that comes back after its connection was cut names its previous session; the file server
  * knows that by another id (MS-SMB2 3.3.5.5.3). The recorder keeps the directory, since the client
- * may come back to another worker. It is a cache: of a bounded number of sessions, the longest
- * unused ones are forgotten.
+ * may come back to another worker. It is a cache: what has come to a good end is taken out; of the
+ * rest, a bounded number, the longest unused are forgotten.
  */
 #ifndef COUNTERSIGN_PROXY_DIRECTORY_H
 #define COUNTERSIGN_PROXY_DIRECTORY_H
@@ -39,15 +39,17 @@ struct directory *directory_new(size_t most);
 void directory_free(struct directory *directory); /* NULL is allowed */
 /* Enters a session, or enters it again. Nothing happens when out of memory. */
 void directory_add(struct directory *directory, const struct directory_entry *entry);
+/* Forgets one that has come to its end, if it is of that very identity and upstream. */
+void directory_remove(struct directory *directory, const struct directory_entry *entry);
 /* Looks one up for `who`; `upstream_id` is set when it was FOUND. */
 enum directory_answer directory_find(struct directory *directory,
                                      const struct directory_entry *wanted, uint64_t *upstream_id);
 
 /*
- * Messages between a worker and the recorder (types in recorder.h). An ADD or FIND packs an entry
- * after a query number (0 in an ADD): le64 query, le64 client id, le64 upstream id, le32 upstream,
- * u8 any case, le16 size, who, le16 size, account. A FOUND answers: le64 query, u8 answer, le64
- * upstream id.
+ * Messages between a worker and the recorder (types in recorder.h). An ADD, REMOVE or FIND packs an
+ * entry after a query number (0 but in a FIND): le64 query, le64 client id, le64 upstream id, le32
+ * upstream, u8 any case, le16 size, who, le16 size, account. A FOUND answers: le64 query, u8
+ * answer, le64 upstream id.
  */
 void directory_entry_write(struct writer *writer, uint64_t query,
                            const struct directory_entry *entry);

@@ -2,6 +2,7 @@
 
 #include <string.h>
 
+#include "proxy/open.h"
 #include "proxy/worker_state.h"
 
 /* How many handles a CREATE request wants back, and the persistent id of the first. */
@@ -31,27 +32,46 @@ static bool is_mapped(const struct session *session)
     return strcmp(session->login, login_kind_name(LOGIN_MAPPED)) == 0;
 }
 
-void durable_note(struct session *session, const struct create_response *body)
+bool durable_is_had_back(const struct session *session, struct span message)
+{
+    uint64_t persistent_id;
+    return is_mapped(session) && durable_reconnects(message, &persistent_id);
+}
+
+bool durable_note(struct session *session, const struct pending *create,
+                  const struct create_response *body)
 {
     struct span rest = body->contexts;
     struct create_context context;
     bool broken;
     if (!is_mapped(session))
-        return;
+        return false;
     while (create_context_next(&rest, &context, &broken)) {
         if (span_is(context.name, "DHnQ") || span_is(context.name, "DH2Q")) {
             worker_enter_durable(session, get_le64(body->file_id));
-            return;
+            return true;
         }
     }
+    return create->had_back;
+}
+
+void durable_closed(const struct link *link, const uint8_t file_id[FILE_ID_SIZE])
+{
+    struct open *open = open_find(link, file_id);
+    if (open && open->recorded)
+        worker_leave_durable(open->session, get_le64(file_id));
 }
 
 void durable_note_ioctl(struct session *session, struct span message)
 {
     struct ioctl_response body;
-    if (is_mapped(session) && ioctl_response_read(message, &body) &&
-        body.code == FSCTL_LMR_REQUEST_RESILIENCY)
-        worker_enter_durable(session, get_le64(body.file_id));
+    if (!is_mapped(session) || !ioctl_response_read(message, &body) ||
+        body.code != FSCTL_LMR_REQUEST_RESILIENCY)
+        return;
+    struct open *open = open_find(session->link, body.file_id);
+    worker_enter_durable(session, get_le64(body.file_id));
+    if (open)
+        open->recorded = true;
 }
 
 bool durable_must_ask(struct link *link, struct session *session,

@@ -13,11 +13,16 @@
  * persistent id, the first one's where there are several. Malformed contexts are not looked for. */
 bool durable_reconnects(struct span message, uint64_t *persistent_id);
 /* A CREATE has succeeded: tells the recorder when it granted a durable handle (DHnQ, DH2Q) to a
- * session whose owner the file server cannot tell. */
-void durable_note(struct session *session, const struct create_response *body);
+ * session whose owner the file server cannot tell. True when the recorder knows of it. */
+bool durable_note(struct session *session, const struct pending *create,
+                  const struct create_response *body);
 /* The same of an IOCTL that has succeeded: a handle that was made resilient (2.2.31.3) is had back
  * in the same way as a durable one. */
 void durable_note_ioctl(struct session *session, struct span message);
+/* True when a CREATE request wants a handle back that the recorder was asked about. */
+bool durable_is_had_back(const struct session *session, struct span message);
+/* Its client has closed a handle: the recorder may forget one that it knows of. */
+void durable_closed(const struct link *link, const uint8_t file_id[FILE_ID_SIZE]);
 
 /* True when a request of a session (NULL: of none) has to wait until the recorder has said whose
  * handle it wants back. */

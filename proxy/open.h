@@ -42,6 +42,7 @@ struct open {
     uint32_t tree_id;
     struct lease *lease; /* NULL: none; counted */
     struct pipe *pipe;   /* NULL: it is none; owned */
+    bool recorded;       /* the recorder knows whose it is */
 };
 
 enum { OPENS_MAX = 65536 }; /* of one link; servers allow fewer */

@@ -54,6 +54,7 @@ struct pending {
     struct session *session; /* NULL for our NEGOTIATE */
     struct lease *lease;     /* CREATE: that it asks for; counted */
     struct pipe *pipe;       /* CREATE: that it opens; owned. NULL: a file */
+    bool had_back;           /* CREATE: a handle that the recorder knows of */
     bool read_only;          /* CREATE: in a share where nothing may be changed */
     uint64_t related_next;   /* upstream id of the next request of its related chain; 0: none */
     uint8_t file_id[16];     /* CLOSE: what it closes; READ: what it reads, where quirks need it */

@@ -57,6 +57,16 @@ MUST_USE static bool add_entry(struct directory *directory, struct span body)
     return true;
 }
 
+MUST_USE static bool remove_entry(struct directory *directory, struct span body)
+{
+    struct directory_entry entry;
+    uint64_t query;
+    if (!directory_entry_read(body, &query, &entry))
+        return false;
+    directory_remove(directory, &entry);
+    return true;
+}
+
 static bool on_peer_message(void *context, uint16_t type, struct span body, int fd)
 {
     struct peer *peer = context;
@@ -75,6 +85,8 @@ static bool on_peer_message(void *context, uint16_t type, struct span body, int 
     case RECORDER_SESSION_FIND: return find_entry(peer, peer->recorder->sessions, body);
     case RECORDER_DURABLE_ADD: return add_entry(peer->recorder->durables, body);
     case RECORDER_DURABLE_FIND: return find_entry(peer, peer->recorder->durables, body);
+    case RECORDER_SESSION_REMOVE: return remove_entry(peer->recorder->sessions, body);
+    case RECORDER_DURABLE_REMOVE: return remove_entry(peer->recorder->durables, body);
     case RECORDER_LOST: return recorder_take_losses(peer, body);
     case RECORDER_OUTCOME: return recorder_take_outcome(peer, body);
     case RECORDER_SIGHTING: return recorder_take_sighting(peer, body);

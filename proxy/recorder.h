@@ -18,12 +18,14 @@ enum recorder_message {
     RECORDER_SESSION_FOUND = 68, /* … from the recorder */
     RECORDER_DURABLE_ADD = 69,   /* the same for durable handles: whose they are */
     RECORDER_DURABLE_FIND = 70,
-    RECORDER_LOST = 71,        /* workers only: le16 kind, le64 count of each event it dropped */
-    RECORDER_LIMITER_KEY = 72, /* to a worker, first of all; see limiter.h */
-    RECORDER_LIMIT = 73,       /* to all workers: a delay */
-    RECORDER_OUTCOME = 74,     /* workers only: how an authentication ended */
-    RECORDER_SIGHTING = 75,    /* workers only: what an end can do; see memory.h */
-    RECORDER_SEEN = 76,        /* the answer, when one is wanted: le64 query, u8 less */
+    RECORDER_LOST = 71,           /* workers only: le16 kind, le64 count of each event it dropped */
+    RECORDER_LIMITER_KEY = 72,    /* to a worker, first of all; see limiter.h */
+    RECORDER_LIMIT = 73,          /* to all workers: a delay */
+    RECORDER_OUTCOME = 74,        /* workers only: how an authentication ended */
+    RECORDER_SIGHTING = 75,       /* workers only: what an end can do; see memory.h */
+    RECORDER_SEEN = 76,           /* the answer, when one is wanted: le64 query, u8 less */
+    RECORDER_SESSION_REMOVE = 77, /* workers only: it was logged off */
+    RECORDER_DURABLE_REMOVE = 78, /* workers only: it was closed */
 };
 
 /*

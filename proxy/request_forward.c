@@ -6,6 +6,7 @@
 
 #include "proxy/body.h"
 #include "proxy/charge.h"
+#include "proxy/durable.h"
 #include "proxy/guard.h"
 #include "proxy/open.h"
 #include "proxy/request_part.h"
@@ -32,6 +33,7 @@ static bool note_open(struct link *link, struct request_part *part, struct pendi
     if (pending->command == SMB2_CREATE) {
         link->creates_pending++;
         pending->lease = lease_of_create(link, bytes, &failed);
+        pending->had_back = durable_is_had_back(part->session, bytes);
         failed = failed || !guard_note(part->session, part->tree, bytes, pending);
     } else if (pending->command == SMB2_TREE_CONNECT) {
         failed = !tree_note(pending, bytes, link->client.dialect);

@@ -184,7 +184,7 @@ static void take_create(struct link *link, struct response_part *part)
     if (status >> 30 != 0)
         return;
     tell_file(link, pending, body.file_id);
-    durable_note(pending->session, &body);
+    bool recorded = durable_note(pending->session, pending, &body);
     if (pending->read_only)
         create_response_limit(&part->message, READ_ONLY_ACCESS);
     struct open *open =
@@ -194,6 +194,7 @@ static void take_create(struct link *link, struct response_part *part)
         link_refuse(link, END_LIMIT, EVENT_LIMIT_REACHED, LEG_UPSTREAM, "opens");
         return;
     }
+    open->recorded = recorded;
     open->pipe = pending->pipe;
     pending->pipe = NULL;
 }
@@ -221,6 +222,8 @@ void response_take_final(struct link *link, struct response_part *part)
     if (command == SMB2_IOCTL && status == STATUS_SUCCESS)
         durable_note_ioctl(session, (struct span){part->message.at, part->message.size});
     if (command == SMB2_CLOSE && status == STATUS_SUCCESS)
+        durable_closed(link, pending->file_id);
+    if (command == SMB2_CLOSE && (status == STATUS_SUCCESS || status == STATUS_FILE_CLOSED))
         open_close(link, pending->file_id);
     if (command == SMB2_TREE_DISCONNECT)
         take_tree_disconnect(link, pending, status == STATUS_SUCCESS);

@@ -103,6 +103,8 @@ void session_end(struct session *session, bool log_off)
         while (session->pending_first)
             pending_remove(&link->pending, session->pending_first);
     }
+    if (session->state == SESSION_LOGGING_OFF)
+        worker_leave_session(session);
     worker_forget(session);
     renewal_forget(session);
     worker_drop_query(session);

@@ -46,10 +46,10 @@ static bool send_entry(struct worker *worker, uint16_t type, uint64_t query,
            channel_send(worker->recorder, type, writer_span(&writer), -1);
 }
 
-static void enter(struct session *session, uint16_t type, uint64_t id)
+static void tell(struct session *session, uint16_t type, uint64_t id)
 {
     struct directory_entry entry;
-    /* Not entered: all that is lost is a durable handle, should the connection break. */
+    /* Not told: all that is lost is a durable handle, should the connection break. */
     if (!describe(session, id, &entry) || !send_entry(session->link->worker, type, 0, &entry))
         session->link->worker->events_lost++;
 }
@@ -71,7 +71,12 @@ static bool ask(struct session *session, uint16_t type, uint64_t id)
 
 void worker_enter_session(struct session *session)
 {
-    enter(session, RECORDER_SESSION_ADD, session->client_id);
+    tell(session, RECORDER_SESSION_ADD, session->client_id);
+}
+
+void worker_leave_session(struct session *session)
+{
+    tell(session, RECORDER_SESSION_REMOVE, session->client_id);
 }
 
 bool worker_find_previous(struct session *session, uint64_t previous)
@@ -87,7 +92,12 @@ static uint64_t durable_key(const struct session *session, uint64_t persistent_i
 
 void worker_enter_durable(struct session *session, uint64_t persistent_id)
 {
-    enter(session, RECORDER_DURABLE_ADD, durable_key(session, persistent_id));
+    tell(session, RECORDER_DURABLE_ADD, durable_key(session, persistent_id));
+}
+
+void worker_leave_durable(struct session *session, uint64_t persistent_id)
+{
+    tell(session, RECORDER_DURABLE_REMOVE, durable_key(session, persistent_id));
 }
 
 bool worker_find_durable(struct session *session, uint64_t persistent_id)

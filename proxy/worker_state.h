@@ -86,11 +86,14 @@ void worker_keeper_channel(struct worker *worker, int fd);
 
 /* Tells the session directory of a session pair that is up. */
 void worker_enter_session(struct session *session);
+/* … and of one that its client has logged off. */
+void worker_leave_session(struct session *session);
 /* Asks what a client's previous session was upstream; the answer goes to client_login_previous().
  * False when it cannot be asked. */
 MUST_USE bool worker_find_previous(struct session *session, uint64_t previous);
 /* The same for a durable handle: whose it is; the answer goes to durable_answer(). */
 void worker_enter_durable(struct session *session, uint64_t persistent_id);
+void worker_leave_durable(struct session *session, uint64_t persistent_id);
 MUST_USE bool worker_find_durable(struct session *session, uint64_t persistent_id);
 void worker_drop_query(struct session *session);
 bool worker_directory_answer(struct worker *worker, struct span body);

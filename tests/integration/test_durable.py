@@ -222,6 +222,21 @@ def test_shared_account_knows_whose_handle_it_is(shared_account, kind):
     assert not rig.proxy.seen("foreign_session", user="alice")
 
 
+def test_shared_account_and_a_handle_that_was_closed(shared_account):
+    """It takes no room any more from those that are open."""
+    rig, handle = shared_account, Handle(2, "batch")
+    first, old = connect(rig, handle)
+    with first:
+        handle.open(old)
+        old.close(handle.file_id)
+        other, bob = connect(rig, handle, "bob", guid=first.guid)
+        with other:
+            with pytest.raises(Failed) as refused:
+                handle.reopen(bob)
+            assert refused.value.status == smb2.OBJECT_NAME_NOT_FOUND
+            rig.proxy.wait_event("foreign_session", user="bob", reason="durable_handle_unknown")
+
+
 @each_kind
 def test_shared_account_and_a_handle_nobody_knows(shared_account, kind):
     """The file server still has it, but who opened it is forgotten: nobody gets it."""

@@ -82,6 +82,26 @@ static void the_longest_unused_go(void **state)
     directory_free(NULL);
 }
 
+/* By whom it is, and by nobody else. */
+static void what_has_ended_goes(void **state)
+{
+    (void)state;
+    struct directory *directory = directory_new(MOST);
+    struct directory_entry one = entry("x", true, ""), other = entry("y", true, "");
+    uint64_t upstream_id;
+    assert_non_null(directory);
+    directory_add(directory, &one);
+    directory_remove(directory, &other);
+    other = one;
+    other.upstream = 2;
+    directory_remove(directory, &other);
+    assert_int_equal(directory_find(directory, &one, &upstream_id), DIRECTORY_FOUND);
+    directory_remove(directory, &one);
+    assert_int_equal(directory_find(directory, &one, &upstream_id), DIRECTORY_UNKNOWN);
+    directory_remove(directory, &one);
+    directory_free(directory);
+}
+
 static void messages(void **state)
 {
     (void)state;
@@ -107,6 +127,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(whose_it_is),
         cmocka_unit_test(the_longest_unused_go),
+        cmocka_unit_test(what_has_ended_goes),
         cmocka_unit_test(messages),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

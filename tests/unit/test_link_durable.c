@@ -10,7 +10,8 @@ enum { ROUNDS = 5, MANY_QUESTIONS = 100 };
 struct recorder {
     struct channel *channel;
     enum directory_answer says;
-    unsigned asked;
+    unsigned asked, entered, removed;
+    uint64_t last; /* by which handle it knows what it was last told of */
 };
 
 static bool asks(void *context, uint16_t type, struct span body, int fd)
@@ -21,6 +22,12 @@ static bool asks(void *context, uint16_t type, struct span body, int fd)
     uint8_t answer[32];
     struct writer writer = writer_over(answer, sizeof answer);
     (void)fd;
+    recorder->entered += type == RECORDER_DURABLE_ADD;
+    recorder->removed += type == RECORDER_DURABLE_REMOVE;
+    if (type == RECORDER_DURABLE_ADD || type == RECORDER_DURABLE_REMOVE) {
+        assert_true(directory_entry_read(body, &query, &entry));
+        recorder->last = entry.client_id;
+    }
     if (type != RECORDER_DURABLE_FIND)
         return true;
     assert_true(++recorder->asked < MANY_QUESTIONS);
@@ -229,14 +236,131 @@ static void test_two_handles_in_one_request(void **state)
     close_recorder(fixture, &recorder);
 }
 
+/* A CREATE response that opens HANDLE, durable or with no word about it. */
+enum { HANDLE = 0x77, OTHER_HALF = 0x88 };
+
+static struct span created_body(uint8_t *room, size_t size, bool durable)
+{
+    struct writer writer = writer_over(room, size);
+    write_le16(&writer, 89);
+    write_zeros(&writer, 62);
+    write_le64(&writer, HANDLE);
+    write_le64(&writer, OTHER_HALF);
+    write_le32(&writer, durable ? SMB2_HEADER_SIZE + 88 : 0);
+    write_le32(&writer, durable ? 32 : 0);
+    if (durable) {
+        write_le32(&writer, 0);
+        write_le16(&writer, NAME_AT);
+        write_le16(&writer, 4);
+        write_le16(&writer, 0);
+        write_le16(&writer, DATA_AT);
+        write_le32(&writer, 8);
+        write_bytes(&writer, "DHnQ", 4);
+        write_zeros(&writer, DATA_AT - NAME_AT - 4 + 8);
+    }
+    assert_true(writer_done(&writer));
+    return writer_span(&writer);
+}
+
+static void run_recorder(const struct fixture *fixture)
+{
+    for (unsigned i = 0; i < ROUNDS; i++)
+        event_base_loop(fixture->worker.base, EVLOOP_NONBLOCK);
+}
+
+/* A request and its response. */
+static void exchange(struct fixture *fixture, struct smb2_header request, struct span body,
+                     uint32_t status, struct span answer)
+{
+    request_comes(fixture, request, body);
+    run_recorder(fixture);
+    uint64_t id = expect_signed(fixture, LEG_UPSTREAM).message_id;
+    response_comes(fixture, fixture->session->upstream_signer,
+                   response_header(request.command, id, status), answer);
+    assert_int_equal(expect_signed(fixture, LEG_CLIENT).status, status);
+    run_recorder(fixture);
+}
+
+/* Opens the handle, by itself or as one that was had before, and closes it. */
+static void open_and_close(struct fixture *fixture, unsigned had_back, bool durable,
+                           uint32_t closed)
+{
+    uint8_t wanted[256], created[256], close[24] = {24}, file_id[FILE_ID_SIZE];
+    put_le64(close + 8, HANDLE);
+    put_le64(close + 16, OTHER_HALF);
+    memcpy(file_id, close + 8, sizeof file_id);
+    exchange(fixture, request_header(SMB2_CREATE, 1, PLAIN_TREE),
+             reconnects_body(wanted, sizeof wanted, HANDLE, had_back), STATUS_SUCCESS,
+             created_body(created, sizeof created, durable));
+    assert_non_null(open_find(&fixture->link, file_id));
+    uint8_t answer[60] = {60};
+    exchange(fixture, request_header(SMB2_CLOSE, 2, PLAIN_TREE), (struct span){close, sizeof close},
+             closed,
+             closed == STATUS_SUCCESS ? (struct span){answer, sizeof answer} : error_body());
+    assert_null(open_find(&fixture->link, file_id));
+}
+
+/* The recorder's room is for handles that are open: those that were closed take none of it. */
+static void test_closed_handle_is_forgotten(void **state)
+{
+    struct fixture *fixture = *state;
+    struct recorder recorder = {.says = DIRECTORY_FOUND};
+    open_recorder(fixture, &recorder);
+    open_and_close(fixture, 0, true, STATUS_SUCCESS);
+    assert_int_equal(recorder.entered, 1);
+    assert_int_equal(recorder.removed, 1);
+    assert_int_not_equal(recorder.last, 0);
+    close_recorder(fixture, &recorder);
+}
+
+static void test_closed_handle_that_was_had_back_is_forgotten(void **state)
+{
+    struct fixture *fixture = *state;
+    struct recorder recorder = {.says = DIRECTORY_FOUND};
+    open_recorder(fixture, &recorder);
+    open_and_close(fixture, 1, false, STATUS_SUCCESS);
+    assert_int_equal(recorder.asked, 1);
+    assert_int_equal(recorder.removed, 1);
+    close_recorder(fixture, &recorder);
+}
+
+/* It may have been had back on another connection. */
+static void test_handle_that_was_not_there_to_close(void **state)
+{
+    struct fixture *fixture = *state;
+    struct recorder recorder = {.says = DIRECTORY_FOUND};
+    open_recorder(fixture, &recorder);
+    open_and_close(fixture, 0, true, STATUS_FILE_CLOSED);
+    assert_int_equal(recorder.entered, 1);
+    assert_int_equal(recorder.removed, 0);
+    close_recorder(fixture, &recorder);
+}
+
+static void test_closed_handle_of_no_interest(void **state)
+{
+    struct fixture *fixture = *state;
+    struct recorder recorder = {.says = DIRECTORY_FOUND};
+    open_recorder(fixture, &recorder);
+    open_and_close(fixture, 0, false, STATUS_SUCCESS);
+    assert_int_equal(recorder.entered + recorder.removed, 0);
+    close_recorder(fixture, &recorder);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, fixture_open, fixture_close)
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(test_two_reconnects_in_one_frame), TEST(test_two_reconnects_of_another_user),
-        TEST(test_each_frame_is_asked_about),   TEST(test_reconnect_behind_another_request),
-        TEST(test_reconnect_during_a_renewal),  TEST(test_two_handles_in_one_request),
+        TEST(test_two_reconnects_in_one_frame),
+        TEST(test_two_reconnects_of_another_user),
+        TEST(test_each_frame_is_asked_about),
+        TEST(test_reconnect_behind_another_request),
+        TEST(test_reconnect_during_a_renewal),
+        TEST(test_two_handles_in_one_request),
+        TEST(test_closed_handle_is_forgotten),
+        TEST(test_closed_handle_that_was_had_back_is_forgotten),
+        TEST(test_handle_that_was_not_there_to_close),
+        TEST(test_closed_handle_of_no_interest),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
