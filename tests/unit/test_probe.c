@@ -16,7 +16,8 @@
 #include "crypto/spnego.h"
 #include "proxy/probe.h"
 
-enum { FRAME_MAX = 4096, TIMEOUT_MS = 300 };
+/* What is answered is waited for until it comes; what is not, for a while. */
+enum { FRAME_MAX = 4096, ANSWERED_MS = 20000, SILENT_MS = 300, SOMETIMES_MS = 2000 };
 
 enum behaviour {
     ANSWER,
@@ -33,6 +34,7 @@ enum behaviour {
 
 struct server {
     enum behaviour behaviour;
+    int patience_ms;
     unsigned answers; /* then it stays silent; 0: no limit */
     bool smb1;
     bool smb2;
@@ -214,6 +216,7 @@ static struct server good_server(void)
 {
     return (struct server){
         .smb2 = true,
+        .patience_ms = ANSWERED_MS,
         .dialects = {SMB_2_0_2, SMB_2_1, SMB_3_0, SMB_3_0_2, SMB_3_1_1},
         .dialects_count = 5,
         .signing = {SIGNING_HMAC_SHA256, SIGNING_AES_GMAC},
@@ -237,7 +240,7 @@ static bool probe(struct server *server, struct probe_result *result)
     assert_return_code(listen(server->listener, 16), errno);
     assert_return_code(getsockname(server->listener, address, &size), errno);
     assert_int_equal(pthread_create(&server->thread, NULL, play, server), 0);
-    bool answered = probe_server(address, size, TIMEOUT_MS, result);
+    bool answered = probe_server(address, size, server->patience_ms, result);
     shutdown(server->listener, SHUT_RDWR);
     pthread_join(server->thread, NULL);
     close(server->listener);
@@ -334,6 +337,7 @@ static void test_ways_not_to_answer(void **state)
         struct server server = good_server();
         struct probe_result result;
         server.behaviour = cases[i].behaviour;
+        server.patience_ms = cases[i].outcome == PROBE_SILENT ? SILENT_MS : ANSWERED_MS;
         assert_false(probe(&server, &result));
         assert_int_equal(result.outcome, cases[i].outcome);
         assert_false(result.smb1);
@@ -360,6 +364,7 @@ static void test_stops_answering(void **state)
     struct server server = good_server();
     struct probe_result result;
     server.answers = 3;
+    server.patience_ms = SOMETIMES_MS;
     assert_true(probe(&server, &result));
     assert_false(result.complete);
     assert_int_equal(server.asked, 4);
@@ -374,8 +379,8 @@ static void test_unreachable(void **state)
     struct probe_result result;
     assert_true(probe(&server, &result));
     /* nobody listens there any more */
-    assert_false(probe_server((struct sockaddr *)&server.address, sizeof server.address, TIMEOUT_MS,
-                              &result));
+    assert_false(probe_server((struct sockaddr *)&server.address, sizeof server.address,
+                              ANSWERED_MS, &result));
     assert_int_equal(result.outcome, PROBE_UNREACHABLE);
     assert_int_equal(result.error, ECONNREFUSED);
 }
