@@ -77,6 +77,35 @@ static void test_late_answer_twice(void **state)
     assert_int_equal(fixture->link.end, END_UPSTREAM_PROTOCOL);
 }
 
+/* Two answers to one request in one frame: neither goes on, for both would be signed under one
+ * MessageId. */
+static void twice_in_a_frame(struct fixture *fixture, struct smb2_header first,
+                             struct signer *first_signer)
+{
+    struct traffic traffic = {.size = 0};
+    struct smb2_header last = response_header(SMB2_READ, AT_SERVER, STATUS_END_OF_FILE);
+    add_pending(fixture, SMB2_READ, AT_SERVER, AT_CLIENT);
+    traffic_add(&traffic, first_signer, first, error_body(), true);
+    traffic_add(&traffic, server_signer(fixture), last, error_body(), false);
+    from_server(fixture, &traffic);
+    assert_int_equal(fixture->link.end, END_UPSTREAM_PROTOCOL);
+    assert_int_equal(fixture->worker.events_lost, 1);
+    expect_nothing(fixture, LEG_CLIENT);
+}
+
+static void test_two_answers_in_a_frame(void **state)
+{
+    struct fixture *fixture = *state;
+    twice_in_a_frame(fixture, response_header(SMB2_READ, AT_SERVER, STATUS_END_OF_FILE),
+                     server_signer(fixture));
+}
+
+static void test_interim_and_answer_in_a_frame(void **state)
+{
+    struct fixture *fixture = *state;
+    twice_in_a_frame(fixture, interim_header(SMB2_READ, AT_SERVER, ASYNC_ID), NULL);
+}
+
 static void sealed_response_comes(struct fixture *fixture, struct sealer *sealer,
                                   struct smb2_header header)
 {
@@ -473,6 +502,8 @@ int main(void)
         TEST(test_interim_for_an_answered_create),
         TEST(test_interim_for_our_own_request),
         TEST(test_late_answer_twice),
+        TEST(test_two_answers_in_a_frame),
+        TEST(test_interim_and_answer_in_a_frame),
         TEST(test_encrypted_answer_in_an_ended_session),
         TEST(test_wrongly_encrypted_answer_in_an_ended_session),
         TEST(test_plain_interim_for_an_encrypted_request),
