@@ -84,8 +84,17 @@ def change_setup_flags(message):
     message[66] ^= smb2.ENCRYPT_DATA
 
 
+def end_at(dialect):
+    """The offer ends before the first newer dialect: what is left of it is what it was."""
+    def edit(message):
+        count = struct.unpack_from("<H", message, 66)[0]
+        older = [number for number in struct.unpack_from(f"<{count}H", message, 100) if number <= dialect]
+        struct.pack_into("<H", message, 66, len(older))
+    return edit
+
+
 def cut_above(dialect):
-    """Takes every newer dialect out of the offer."""
+    """Writes an old dialect in the place of every newer one of the offer."""
     def edit(message):
         count = struct.unpack_from("<H", message, 66)[0]
         for index in range(count):
@@ -229,11 +238,12 @@ def assert_cut_off(client, session):
 
 @pytest.mark.parametrize("before", [False, True], ids=["unknown", "known"])
 @pytest.mark.parametrize("dialect", LEGACY)
-def test_client_leg_brought_below_3_1_1(rig, dialect, before):
+@pytest.mark.parametrize("edit", [cut_above, end_at], ids=["written over", "left out"])
+def test_client_leg_brought_below_3_1_1(rig, edit, dialect, before):
     """Every newer dialect is taken out of the offer; the client's own question brings it to light."""
     if before:
         known(rig)
-    hook = rig.client_relay.hook = Edit(*REQUEST, cut_above(dialect))
+    hook = rig.client_relay.hook = Edit(*REQUEST, edit(dialect))
     with rig.raw() as client:
         assert client.negotiate().dialect == dialect
         session = client.login()
