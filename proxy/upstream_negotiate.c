@@ -61,7 +61,8 @@ static void fill_request(const struct link *link, struct negotiate_request *requ
     snprintf(request->netname, sizeof request->netname, "%s", upstream->server_name);
 }
 
-/* A client below 2.1 has no ClientGuid: each of its links gets one of its own. */
+/* A client below 2.1 has no ClientGuid, whatever it wrote: each of its links gets one of its own,
+ * since they are in any worker, and breaks for another of its ClientGuid would come to it. */
 static bool choose_guid(const struct link *link, uint8_t guid[GUID_SIZE])
 {
     static const uint8_t none[GUID_SIZE];
@@ -69,7 +70,8 @@ static bool choose_guid(const struct link *link, uint8_t guid[GUID_SIZE])
         memset(guid, 0, GUID_SIZE);
         return true;
     }
-    memcpy(guid, link->client.client_guid, GUID_SIZE);
+    if (link->client_choice > SMB_2_0_2)
+        memcpy(guid, link->client.client_guid, GUID_SIZE);
     return memcmp(guid, none, GUID_SIZE) != 0 || RAND_bytes(guid, GUID_SIZE) == 1;
 }
 

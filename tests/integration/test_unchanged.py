@@ -285,6 +285,19 @@ def test_malformed_chain(rig, next_command):
 
 # Leases of one client on several connections.
 
+@pytest.mark.parametrize("newest, same", [("2.0.2", False), ("2.1", True)])
+def test_client_guid_at_the_file_server(nas, newest, same):
+    """The client's own, since leases are known by it; a client that speaks 2.0.2 has none, whatever it
+    wrote, and each of its connections is in any worker."""
+    with Rig(nas, on_listener={"max_dialect": newest}) as rig, rig.raw() as first, rig.raw() as second:
+        second.guid = first.guid
+        for client in (first, second):
+            client.negotiate([0x202, 0x210])
+        told = [message.raw[76:92] for message in rig.at_server(smb2.NEGOTIATE)]
+        assert len(told) == 2 and bytes(16) not in told
+        assert set(told) == {first.guid} if same else len({*told, first.guid}) == 3
+
+
 def test_leases_of_one_client_on_several_connections(nas):
     """smbd, for which they are one client with channels, tells of each break on which it likes: the
     client hears of it there, as often as smbd says it, and can acknowledge it on any. When that
