@@ -48,10 +48,11 @@ bool answer_start(struct answer *answer, struct link *link, struct session *sess
         .status = status,
         .command = request->command,
         .credits = answer_credits(link, request->credits, link->pending.by_client_id.count == 0),
-        .flags = SMB2_FLAGS_SERVER_TO_REDIR,
+        .flags = SMB2_FLAGS_SERVER_TO_REDIR | (request->flags & SMB2_FLAGS_ASYNC_COMMAND),
         .message_id = request->message_id,
         .process_id = request->process_id,
         .tree_id = request->tree_id,
+        .async_id = request->async_id,
         .session_id = session ? session->client_id : request->session_id,
     };
     answer->writer = writer_over(answer->message, room);

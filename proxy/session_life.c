@@ -34,12 +34,19 @@ static void answer_pending(struct session *session)
         }
         struct smb2_header request = {
             .command = pending->command,
+            .credit_charge = pending->client_charge,
             .credits = pending->credits_wanted,
             .message_id = pending->by_client_id.key,
+            .process_id = pending->process_id,
             .tree_id = pending->tree_id,
             .session_id = session->client_id,
             .encrypted = pending->client_encrypts,
         };
+        /* Who has been told an AsyncId gets the answer under it (MS-SMB2 3.3.4.1). */
+        if (pending->interim == INTERIM_SENT) {
+            request.flags = SMB2_FLAGS_ASYNC_COMMAND;
+            request.async_id = pending->by_async_id.key;
+        }
         pending_answered(&link->pending, pending);
         if (!link_ended(link))
             answer_error(link, session, &request,

@@ -386,7 +386,9 @@ static void test_what_waits_in_a_session_that_ends(void **state)
 {
     struct fixture *fixture = *state;
     uint32_t told[4] = {0};
-    add_pending(fixture, SMB2_CHANGE_NOTIFY, AT_SERVER, 1);
+    struct pending *notify = add_pending(fixture, SMB2_CHANGE_NOTIFY, AT_SERVER, 1);
+    pending_set_async_id(&fixture->link.pending, notify, ASYNC_ID);
+    notify->interim = INTERIM_SENT;
     add_pending(fixture, SMB2_LOCK, AT_SERVER + 1, 2);
     add_pending(fixture, SMB2_FLUSH, AT_SERVER + 2, 3);
     struct signer *signer = fixture->session->client_signer;
@@ -399,6 +401,10 @@ static void test_what_waits_in_a_session_that_ends(void **state)
         assert_true(smb2_header_read((struct span){frame, size}, &header));
         assert_true(signer_verify(signer, frame, size)); /* the link remembers it */
         told[header.message_id] = header.status;
+        /* The one that was told so is answered under its AsyncId. */
+        bool async = header.flags & SMB2_FLAGS_ASYNC_COMMAND;
+        assert_int_equal(async, header.message_id == 1);
+        assert_int_equal(header.async_id, async ? ASYNC_ID : 0);
     }
     assert_int_equal(told[1], STATUS_NOTIFY_CLEANUP);
     assert_int_equal(told[2], STATUS_USER_SESSION_DELETED);
