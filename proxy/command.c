@@ -46,6 +46,10 @@ static struct verdict decide_tree_connect(struct link *link, struct session *ses
         return refuse(STATUS_BAD_NETWORK_NAME);
     if (link->client.dialect == SMB_3_1_1 && body.flags & SMB2_TREE_CONNECT_FLAG_EXTENSION_PRESENT)
         return refuse(STATUS_NOT_SUPPORTED);
+    if (link->trees >= TREES_MAX) {
+        report_event(EVENT_LIMIT_REACHED, link, session, LEG_CLIENT, "trees", "refused");
+        return refuse(STATUS_INSUFFICIENT_RESOURCES);
+    }
     uint32_t status = tree_judge(session, body.path);
     return status == STATUS_SUCCESS ? forward : refuse(status);
 }

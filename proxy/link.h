@@ -149,6 +149,7 @@ struct link {
     struct session *waiting_first; /* sessions with a token that waits for an upstream credit */
     struct pending_table pending;
     struct table opens; /* struct open by the volatile half of the FileId */
+    unsigned trees;     /* of all its sessions */
     unsigned creates_pending;
     struct kept_break *breaks; /* that wait for a CREATE response, oldest first */
     unsigned breaks_count;

@@ -6,6 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "proxy/link.h"
+
 struct session *session_new(struct link *link)
 {
     struct session *session = calloc(1, sizeof *session);
@@ -26,11 +28,18 @@ struct session *session_new(struct link *link)
 static void free_tree(struct table_entry *entry, void *context)
 {
     struct tree *tree = CONTAINER_OF(entry, struct tree, by_id);
-    table_remove(context, entry);
+    struct session *session = context;
+    table_remove(&session->trees, entry);
+    session->link->trees--;
     free(tree->rule);
     free(tree->path);
     free(tree->share);
     free(tree);
+}
+
+void session_free_tree(struct session *session, struct tree *tree)
+{
+    free_tree(&tree->by_id, session);
 }
 
 void session_free(struct session *session)
@@ -48,7 +57,7 @@ void session_free(struct session *session)
         session->held_first = held->next;
         free(held);
     }
-    table_each(&session->trees, free_tree, &session->trees);
+    table_each(&session->trees, free_tree, session);
     table_free(&session->trees);
     signer_free(session->client_signer);
     signer_free(session->upstream_signer);

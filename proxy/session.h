@@ -34,6 +34,8 @@ enum login_step {
     STEP_KEEPER_KEY,     /* the same, in a response that is kept until the keeper has its key */
 };
 
+enum { TREES_MAX = 16384 }; /* of all sessions of one link */
+
 /* A share that a session is connected to. TreeIds are the file server's on both legs. */
 struct tree {
     struct table_entry by_id;
@@ -147,6 +149,9 @@ struct session *session_new(struct link *link);
 
 /* Wipes the keys and frees all. It must be in no table and have no pending requests. */
 void session_free(struct session *session);
+
+/* Takes a tree out of its session, and frees it. */
+void session_free_tree(struct session *session, struct tree *tree);
 
 /* Keeps a copy of a token, in place of the one kept before. False when out of memory. */
 MUST_USE bool token_keep(struct kept_token *kept, struct span token);

@@ -98,21 +98,18 @@ static struct tree *remember(struct session *session, uint32_t tree_id)
     if (tree)
         return tree;
     tree = calloc(1, sizeof *tree);
-    if (tree)
-        table_add(&session->trees, &tree->by_id, tree_id);
+    if (!tree)
+        return NULL;
+    table_add(&session->trees, &tree->by_id, tree_id);
+    session->link->trees++;
     return tree;
 }
 
 void tree_forget(struct session *session, uint32_t tree_id)
 {
     struct tree *tree = session_tree(session, tree_id);
-    if (!tree)
-        return;
-    table_remove(&session->trees, &tree->by_id);
-    free(tree->rule);
-    free(tree->path);
-    free(tree->share);
-    free(tree);
+    if (tree)
+        session_free_tree(session, tree);
 }
 
 static bool is_separator(struct span path, size_t at)

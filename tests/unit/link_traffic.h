@@ -200,6 +200,7 @@ static inline void add_tree(struct fixture *fixture, uint32_t id, bool encrypts)
     assert_non_null(tree);
     tree->upstream_encrypts = encrypts;
     table_add(&fixture->session->trees, &tree->by_id, id);
+    fixture->link.trees++;
 }
 
 /* A request that waits for the file server. */

@@ -43,6 +43,39 @@ static void flushes_come(struct fixture *fixture, uint32_t first_tree, uint32_t 
     assert_int_equal(fixture->link.end, END_NONE);
 }
 
+/* Each is remembered as long as it is connected: there is an end to that. */
+static void test_trees_of_a_link(void **state)
+{
+    struct fixture *fixture = *state;
+    uint8_t granted[16] = {16, 0, 1};
+    struct smb2_header done = response_header(SMB2_TREE_CONNECT, 0, STATUS_SUCCESS);
+    open_traffic(fixture);
+    fixture->session->validated = true;
+    unsigned before = fixture->link.trees;
+    request_comes(fixture, request_header(SMB2_TREE_CONNECT, 1, 0), tree_connect_body());
+    done.message_id = expect_signed(fixture, LEG_UPSTREAM).message_id;
+    done.tree_id = 4711;
+    response_comes(fixture, fixture->session->upstream_signer, done,
+                   (struct span){granted, sizeof granted});
+    assert_int_equal(expect_signed(fixture, LEG_CLIENT).status, STATUS_SUCCESS);
+    assert_int_equal(fixture->link.trees, before + 1);
+
+    fixture->link.trees += TREES_MAX - before - 1;
+    unsigned events = fixture->worker.events_lost;
+    request_comes(fixture, request_header(SMB2_TREE_CONNECT, 2, 0), tree_connect_body());
+    assert_int_equal(expect_signed(fixture, LEG_CLIENT).status, STATUS_INSUFFICIENT_RESOURCES);
+    expect_nothing(fixture, LEG_UPSTREAM);
+    assert_int_equal(fixture->worker.events_lost, events + 1);
+
+    request_comes(fixture, request_header(SMB2_TREE_DISCONNECT, 3, 4711), short_body());
+    done = response_header(SMB2_TREE_DISCONNECT, expect_signed(fixture, LEG_UPSTREAM).message_id,
+                           STATUS_SUCCESS);
+    response_comes(fixture, fixture->session->upstream_signer, done, short_body());
+    assert_int_equal(expect_signed(fixture, LEG_CLIENT).status, STATUS_SUCCESS);
+    request_comes(fixture, request_header(SMB2_TREE_CONNECT, 4, 0), tree_connect_body());
+    assert_int_equal(expect_signed(fixture, LEG_UPSTREAM).command, SMB2_TREE_CONNECT);
+}
+
 /* A TREE_CONNECT goes in a frame of its own, whose header must not overwrite what goes before it.
  */
 static void test_tree_connect_behind_another_request(void **state)
@@ -358,6 +391,7 @@ static void test_chain_behind_a_session_setup_that_nothing_can_pay(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        TEST(test_trees_of_a_link),
         TEST(test_tree_connect_behind_another_request),
         TEST(test_encrypted_and_plain_requests),
         TEST(test_plain_and_encrypted_requests),
