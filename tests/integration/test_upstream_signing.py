@@ -47,7 +47,7 @@ def test_smbd_without_a_session_key_for_us_gives_no_session(tmp_path):
 class Stubbed(Front):
     """A stub behind a proxy, and a client of that proxy."""
 
-    def __init__(self, *, limits=None, connect_timeout=2000, **knobs):
+    def __init__(self, *, limits=None, connect_timeout=10000, **knobs):
         super().__init__(knobs=knobs, on_upstream={"connect_timeout": connect_timeout},
                          extra={"limits": limits} if limits else None)
 
@@ -112,7 +112,9 @@ BEFORE_A_SESSION = {
 @pytest.mark.parametrize("case", BEFORE_A_SESSION)
 def test_no_session_with_such_a_server(case):
     knobs, event, fields = BEFORE_A_SESSION[case]
-    with Stubbed(**knobs) as stubbed:
+    # The deadline is waited for by one of them only.
+    deadline = {"connect_timeout": 2000} if knobs.get("silent") else {}
+    with Stubbed(**knobs, **deadline) as stubbed:
         with pytest.raises(NOT_SERVED) as refused:
             stubbed.use()
         if isinstance(refused.value, Failed):
@@ -129,7 +131,7 @@ def test_login_that_is_never_answered_ends_at_the_deadline():
         begun = time.monotonic()
         with pytest.raises(NOT_SERVED):
             case.use(timeout=15)
-        assert 1 < time.monotonic() - begun < 8
+        assert 1 < time.monotonic() - begun < 14
         case.proxy.wait_event("link_ended")
 
 
@@ -228,10 +230,10 @@ def test_nobody_there_is_told_within_the_deadline():
         port = free_port(address)
 
     entry = listener()
-    with Proxy([entry], [upstream(Nobody, connect_timeout=1500)]) as proxy:
+    with Proxy([entry], [upstream(Nobody, connect_timeout=9000)]) as proxy:
         begun = time.monotonic()
         with RawClient(entry["address"], entry["port"]) as client:
             with pytest.raises(NOT_SERVED):
                 client.negotiate()
-        assert time.monotonic() - begun < 4.5  # the deadline unless told is 5
+        assert time.monotonic() - begun < 8
         proxy.wait_event("upstream_unreachable", leg="upstream")
