@@ -183,7 +183,7 @@ static int leaves_the_tree_alone(enum peer_role role)
         EXPECT_DENIED(rename("/tmp/countersign-none", "/tmp/countersign-other"));
     EXPECT_DENIED(unlink("/tmp/countersign-none"));
     EXPECT_DENIED(mkdir("/tmp/countersign-none", 0700));
-    EXPECT_DENIED(symlink("/etc/passwd", "/tmp/countersign-none"));
+    EXPECT_DENIED(symlink("/tmp/countersign-other", "/tmp/countersign-none"));
     EXPECT_DENIED(truncate("/tmp/countersign-none", 0));
     return 0;
 }
