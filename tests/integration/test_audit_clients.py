@@ -72,7 +72,7 @@ def site(realm, tmp_path_factory):
     names = [*DIALECTS, TICKET, BARE, RCLONE, BOTH, GUESSER, f"nas.{realm.domain}"]
     with realm.file_server() as server, KerberosRig(realm, server, login=["ticket", "same"],
                                                     on_listener={"names": names},
-                                                    extra={"limits": {"interim_hold": 1000}}) as rig:
+                                                    extra={"limits": {"interim_hold": 10_000}}) as rig:
         site = Site(rig)
         for source, dialect in DIALECTS.items():
             client = site.smbclient(source, tmp_path_factory.mktemp("client"), dialect=dialect)

@@ -73,7 +73,7 @@ def same_tree(one, other):
 def patient_rig(nas):
     """go-smb2 ends the connection at an interim response. How long the file server takes is not for a
     test to decide, so interim responses are held back as long as the proxy can be told to."""
-    with Rig(nas, extra={"limits": {"interim_hold": 1000}}) as rig:
+    with Rig(nas, extra={"limits": {"interim_hold": 10_000}}) as rig:
         yield rig
 
 

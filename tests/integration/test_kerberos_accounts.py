@@ -128,8 +128,9 @@ def start(rig, login):
 
 def test_upstream_is_renewed_unseen(realm, server):
     """Tickets for the file server are short here: the proxy renews its sessions and no client hears of
-    it. It does so in the last tenth of a ticket's life, which should be two seconds at least."""
-    life, logins = 22, ["delegate", "transition", "mapped"]
+    it. It does so in the last tenth of a ticket's life, which are four seconds here, for a machine that has
+    much else to do."""
+    life, logins = 42, ["delegate", "transition", "mapped"]
     realm.change(server.service, "-maxlife", f"{life} seconds")
     users = {"MIT.TEST\\alice": USERS["alice"], "bob": USERS["bob"]}
     try:
