@@ -148,6 +148,22 @@ static void test_failures_are_forgotten(void **state)
     }
 }
 
+/* However many came before anybody could be told to wait: as if there had been some thirty. */
+static void test_failures_have_an_end(void **state)
+{
+    struct scene *scene = *state;
+    struct attempt_key attempt_of;
+    attempt_key_make(&key, "192.0.2.1", "ada", &attempt_of);
+    for (unsigned i = 0; i < 5000; i++)
+        limiter_note(scene->limiter, &attempt_of, false, scene->now);
+    assert_int_equal(wait_of(scene, "192.0.2.1", "ada"), 300);
+    scene->now += 40 * 2 * 300000;
+    for (unsigned i = 0; i < 4; i++) {
+        assert_true(attempt(scene, "192.0.2.1", "ada", false));
+        assert_null(refusal_of(scene, "192.0.2.1", "ada"));
+    }
+}
+
 /* Guesses one password each at names that nobody has tried before; how many were let through. */
 static unsigned spray(struct scene *scene, const char *address, unsigned names)
 {
@@ -320,6 +336,7 @@ int main(void)
         WITH_SCENE(test_others_are_not_delayed),
         WITH_SCENE(test_success_forgives_the_pair),
         WITH_SCENE(test_failures_are_forgotten),
+        WITH_SCENE(test_failures_have_an_end),
         WITH_SCENE(test_spraying_closes_the_source),
         WITH_SCENE(test_neighbours_of_a_sprayer),
         WITH_SCENE(test_busy_nat_is_not_delayed),

@@ -434,6 +434,12 @@ static void test_numbers_given_anew(void **state)
     assert_int_equal(take(&stream, &text, 0, text.size), RPC_PLAIN);
     for (uint16_t id = 1; id < 3; id++)
         assert_int_equal(after(&stream, id), RPC_NEEDS_KEY);
+    /* One that was another interface with such calls is both. */
+    text.size = 0;
+    put_bind(&text, BIND, 3, LSARPC, NDR);
+    put_bind(&text, ALTER_CONTEXT, 3, SAMR, NDR);
+    assert_int_equal(take(&stream, &text, 0, text.size), RPC_PLAIN);
+    assert_int_equal(after(&stream, 3), RPC_NEEDS_KEY);
 }
 
 /* One context with several layouts, of which the file server chooses one. */
