@@ -5,8 +5,6 @@
  * session, and validly signed; only then is anything decided. A refused request takes its related
  * successors with it, so what goes on of a related chain is always its beginning.
  */
-#include "crypto/text.h"
-#include "policy/rule.h"
 #include "proxy/body.h"
 #include "proxy/charge.h"
 #include "proxy/client_signature.h"
@@ -148,19 +146,24 @@ static bool authenticate(struct link *link, size_t count)
     return true;
 }
 
-/* Rules about shares, or a share of pipes. */
+/* What ends so may be a share of pipes, by whatever name; only the answer tells. */
+static bool ends_with_dollar(struct span share)
+{
+    struct span last;
+    return share.size >= 2 && span_slice(share, share.size - 2, 2, &last) &&
+           get_le16(last.at) == '$';
+}
+
+/* Rules about shares, or a share of pipes: IPC$, and ADMIN$ with some. */
 static bool has_rules(const struct link *link, const struct request_part *tree_connect)
 {
     struct tree_connect_request body;
     struct span server, share;
-    char name[16];
     const struct smb2_message *message = &tree_connect->message;
     bool is_plain = tree_connect_request_read((struct span){message->at, message->size},
                                               link->client.dialect, &body) &&
                     tree_path_split(body.path, &server, &share);
-    if (is_plain)
-        text_from_utf16(share, name, sizeof name);
-    return !is_plain || rule_share_has_pipes(name) || link->rules->config->rules_count ||
+    return !is_plain || ends_with_dollar(share) || link->rules->config->rules_count ||
            link->rules->config->otherwise != CONFIG_ALLOW ||
            link->listener->encrypted_shares_count || link->upstream->encrypted_shares_count;
 }

@@ -80,6 +80,22 @@ def test_pipe_in_a_chain_with_its_share(rig):
             session.tree_connect("data")
 
 
+def test_pipe_in_a_chain_with_a_share_of_another_name():
+    """Some servers have a second one; that it has pipes is known when it is connected."""
+    with Nas(extra={"enable asu support": "yes"}) as nas, Rig(nas) as rig, rig.raw() as client:
+        client.negotiate()
+        session = client.login()
+        opening = bodies.create("winreg", access=0x12019F, disposition=bodies.OPEN)
+        answers = client.compound([(smb2.TREE_CONNECT, bodies.tree_connect(f"\\\\{rig.address}\\ADMIN$")),
+                                   (smb2.CREATE, opening)], session)
+        assert answers[0].status == SUCCESS and answers[1].status != SUCCESS
+        session.tree_connect("ADMIN$")
+        assert session.ask(smb2.CREATE, opening).status == ACCESS_DENIED
+        rig.proxy.wait_event("pipe_refused", pipe="winreg")
+        assert not rig.at_server(smb2.CREATE)
+        session.close(session.create("srvsvc", access=0x12019F, disposition=bodies.OPEN))
+
+
 def test_pipes_by_rule(nas):
     with Rig(nas, extra={"rules": [
             {"name": "printing", "who": ["alice"], "to": {"pipe": ["spoolss"]}, "then": "allow"},
