@@ -7,11 +7,12 @@ static const size_t class_size[BUFFER_CLASSES] = {
     16 * 1024,
     144 * 1024,
     1024 * 1024 + 16 * 1024,
+    8 * 1024 * 1024 + 128 * 1024, /* what one READ or WRITE carries at most */
     FRAME_MAX + 4096,
 };
 
 /* Enough to ride through a burst, little enough that a quiet worker gives its memory back. */
-static const unsigned class_keep[BUFFER_CLASSES] = {256, 64, 24, 4};
+static const unsigned class_keep[BUFFER_CLASSES] = {256, 64, 24, 4, 1};
 
 void buffer_pool_init(struct buffer_pool *pool, size_t limit)
 {

@@ -10,9 +10,10 @@
 #include "crypto/cursor.h"
 
 enum {
-    BUFFER_CLASSES = 4,
-    /* The largest frame that any leg accepts: 8 MiB of data and room for headers and a compound. */
-    FRAME_MAX = 8 * 1024 * 1024 + 128 * 1024,
+    BUFFER_CLASSES = 5,
+    /* The largest frame that any leg accepts: a chain may be as long as the transport can say
+     * (MS-SMB2 2.1), less what may be added to it here. */
+    FRAME_MAX = 16 * 1024 * 1024 - 64 * 1024,
     /* … before a link's first valid session: a NEGOTIATE, or a SESSION_SETUP with a Kerberos token.
      */
     FRAME_MAX_EARLY = 72 * 1024,

@@ -219,6 +219,29 @@ class Small(Conversation):
         return 0
 
 
+@pytest.mark.parametrize("how, count", [("read", 15), ("write", 15), ("read", 2), ("write", 2)])
+def test_chain_as_long_as_a_frame_can_be(rig, how, count):
+    """Fifteen mebibytes in one frame, or fourteen in two requests of seven."""
+    size = 15 * MIB // count if count > 2 else 7 * MIB
+    charge = size // 65536
+    data = os.urandom(size)
+    with RawClient(*rig.direct, timeout=60) as client:
+        client.negotiate()
+        session = client.login()
+        session.tree_connect()
+        earn(session, charge * (count + 2))
+        file_id = session.create("f")
+        session.write(file_id, data, credit_charge=charge)
+        part = (smb2.READ, bodies.read(file_id, size)) if how == "read" else (
+            smb2.WRITE, bodies.write(file_id, data))
+        answers = client.compound([(*part, {"credit_charge": charge})] * count, session, related=False)
+        assert [answer.status for answer in answers] == [smb2.SUCCESS] * count
+        if how == "read":
+            assert all(bodies.read_data(answer) == data for answer in answers)
+        assert session.read(file_id, 100) == data[:100]
+    assert not rig.proxy.seen("protocol_error")
+
+
 def test_file_server_without_large_mtu():
     with talking(Small) as server, Rig(server) as rig, rig.raw() as client:
         negotiated = client.negotiate()
