@@ -73,7 +73,7 @@ def test_one_pair_waits_and_nobody_else(front):
 def test_right_password_gets_in_after_the_delay(front):
     front.fail("alice", FAILURES, "127.0.9.1")
     front.wait_limited("alice", "127.0.9.1")
-    wait_until(lambda: front.attempt("alice", None, "127.0.9.1") is None, "the delay to end", 60)
+    wait_until(lambda: front.attempt("alice", None, "127.0.9.1") is None, "the delay to end", 60, 0.2)
     # And the failures before it are forgiven.
     front.fail("alice", FAILURES - 1, "127.0.9.1")
     assert front.attempt("alice", None, "127.0.9.1") is None
