@@ -34,9 +34,32 @@ static bool has_name(const struct log_filter *filter, const char *name)
     return filter->events_count == 0;
 }
 
+/* Somebody's name, or the same with a domain before it or a realm behind it. */
+static bool is_user(const char *said, const char *wanted)
+{
+    char bare[EVENT_FIELD_MAX + 1];
+    const char *slash = strchr(said, '\\');
+    const char *name = slash ? &slash[1] : said;
+    size_t size = strcspn(name, "@");
+    if (plain_same(said, wanted) || plain_same(name, wanted))
+        return true;
+    if (slash || size >= sizeof bare)
+        return false;
+    memcpy(bare, name, size);
+    bare[size] = '\0';
+    return plain_same(bare, wanted);
+}
+
+/* Whose it is, or who he tried to become. */
+static bool is_about(struct json_object *event, const char *wanted)
+{
+    const char *user = log_text(event, "user"), *claimed = log_text(event, "claimed");
+    return (user && plain_same(user, wanted)) || (claimed && is_user(claimed, wanted));
+}
+
 bool log_filter_wants(const struct log_filter *filter, struct json_object *event)
 {
-    const char *time = log_text(event, "time"), *user = log_text(event, "user");
+    const char *time = log_text(event, "time");
     const char *client = log_text(event, "client_address");
     const char *severity = log_text(event, "severity");
     /* Times are all written alike, so they are ordered like texts. */
@@ -44,7 +67,7 @@ bool log_filter_wants(const struct log_filter *filter, struct json_object *event
            (!filter->since[0] || strcmp(time, filter->since) >= 0) &&
            (!filter->until[0] || strcmp(time, filter->until) < 0) &&
            (!filter->client || (client && is_in(client, filter->client))) &&
-           (!filter->user || (user && plain_same(user, filter->user))) &&
+           (!filter->user || is_about(event, filter->user)) &&
            (!filter->severity || (severity && log_severity_read(severity) >= filter->severity));
 }
 

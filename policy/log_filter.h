@@ -16,7 +16,7 @@ struct log_filter {
     const char *events[LOG_EVENTS_MAX]; /* any of them */
     unsigned events_count;
     const char *client; /* address, or a network like 192.0.2.0/24 */
-    const char *user;   /* without regard to case */
+    const char *user;   /* without regard to case; also one who tried to become that one */
     char since[LOG_TIME_SIZE];
     char until[LOG_TIME_SIZE]; /* before */
     int severity;              /* at least; enum event_severity */

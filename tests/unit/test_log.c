@@ -232,6 +232,20 @@ static void test_filters(void **state)
     assert_false(wants(&(struct log_filter){.user = "u"}, bare));
     assert_false(wants(&(struct log_filter){.severity = 1}, bare));
     assert_true(wants(&(struct log_filter){.severity = 0}, bare));
+    /* In a session of somebody else's. */
+    static const struct {
+        const char *claimed;
+        bool wanted;
+    } names[] = {{"Bob", true},           {"CORP\\\\bob", true}, {"bob@EXAMPLE.COM", true},
+                 {"bob\\\\carol", false}, {"bobby", false},      {"carol@BOB", false}};
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
+        char text[128];
+        snprintf(text, sizeof text,
+                 "{\"time\":\"t\",\"event\":\"e\",\"user\":\"ada\",\"claimed\":\"%s\"}",
+                 names[i].claimed);
+        if (wants(&(struct log_filter){.user = "bob"}, text) != names[i].wanted)
+            fail_msg("%s", names[i].claimed);
+    }
     /* Folded over a network. */
     static const char folded[] =
         "{\"time\":\"t\",\"event\":\"e\",\"client_address\":\"2001:db8:1:2::/64\"}";
