@@ -131,10 +131,10 @@ def test_many_encrypted_sessions_end_at_once(nas):
         reloads(rig, "--apply")
         for _, waits in waiting:
             assert client.answer(waits).status == NOTIFY_CLEANUP
-        works(bobs)
+        works(bobs, "of bob")
         for session, _ in waiting:
             assert session.ask(smb2.ECHO, bodies.empty()).status == smb2.USER_SESSION_DELETED
-        works(bobs)
+        works(bobs, "of bob")
         rig.proxy.assert_healthy()
         assert not rig.proxy.seen("bad_signature") and not rig.proxy.seen("foreign_session")
 
