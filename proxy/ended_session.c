@@ -112,8 +112,11 @@ static struct ended_session *make_slot(struct link *link, bool logged_off)
 
 void link_remember_ended(struct link *link, struct session *session)
 {
-    bool logged_off = session->state == SESSION_LOGGING_OFF;
-    struct ended_session *slot = session->client_signer ? make_slot(link, logged_off) : NULL;
+    /* A login that came to nothing: its client has no session, the file server may have one. */
+    bool was_valid = session->state >= SESSION_VALID;
+    bool logged_off = !was_valid || session->state == SESSION_LOGGING_OFF;
+    bool has_keys = was_valid ? session->client_signer != NULL : session->upstream_open != NULL;
+    struct ended_session *slot = has_keys ? make_slot(link, logged_off) : NULL;
     if (!slot)
         return;
     free_slot(slot);
@@ -121,10 +124,13 @@ void link_remember_ended(struct link *link, struct session *session)
                                    .logged_off = logged_off,
                                    .client_id = session->client_id,
                                    .upstream_id = session->upstream_id,
-                                   .signer = session->client_signer,
-                                   .upstream_open = session->upstream_open,
-                                   .client_open = session->client_open,
-                                   .client_seal = session->client_seal};
+                                   .upstream_open = session->upstream_open};
+    session->upstream_open = NULL;
+    if (!was_valid)
+        return;
+    slot->signer = session->client_signer;
+    slot->client_open = session->client_open;
+    slot->client_seal = session->client_seal;
     session->client_signer = NULL;
-    session->upstream_open = session->client_open = session->client_seal = NULL;
+    session->client_open = session->client_seal = NULL;
 }

@@ -336,6 +336,7 @@ static void link_free(struct link *link)
     event_del(&link->hold_timer);
     pending_table_free(&link->pending);
     break_drop_all(link);
+    take_back_drop(link);
     open_close_all(link);
     table_each(&link->sessions, forget_session, link);
     table_free(&link->sessions);

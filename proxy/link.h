@@ -21,6 +21,7 @@
 #include "proxy/stream.h"
 
 struct generation;
+struct kept_logoff;
 struct worker;
 
 enum leg_role { LEG_CLIENT, LEG_UPSTREAM };
@@ -92,7 +93,7 @@ struct ended_session {
     bool logged_off; /* its client ended it */
     uint64_t client_id;
     uint64_t upstream_id;
-    struct signer *signer;        /* of the client leg */
+    struct signer *signer;        /* of the client leg; NULL: there never was a session for it */
     struct sealer *upstream_open; /* late answers still come encrypted; NULL: they are not */
     struct sealer *client_open; /* and so do requests that were on their way, which are answered */
     struct sealer *client_seal; /* so; NULL: the leg has no cipher */
@@ -151,7 +152,8 @@ struct link {
     struct table opens; /* struct open by the volatile half of the FileId */
     unsigned trees;     /* of all its sessions */
     unsigned creates_pending;
-    struct kept_break *breaks; /* that wait for a CREATE response, oldest first */
+    struct kept_logoff *kept_logoffs; /* that wait for an upstream credit; see take_back.c */
+    struct kept_break *breaks;        /* that wait for a CREATE response, oldest first */
     unsigned breaks_count;
     struct credit_window window;
     struct credit_purse purse;
@@ -353,9 +355,15 @@ MUST_USE bool answer_start(struct answer *answer, struct link *link, struct sess
 void answer_send(struct answer *answer);
 
 /* ---- take_back.c ---- */
-/* Tells the file server that nobody has the session (SMB2_LOGOFF) or one of its shares
- * (SMB2_TREE_DISCONNECT) any more; not while it takes no request. */
-void take_back(struct session *session, uint16_t command, uint32_t tree_id, bool encrypt);
+/* Tells the file server that nobody has the session any more, now or when it takes a request again:
+ * then the session's upstream keys go over. Nothing happens when the file server has none. */
+void take_back_session(struct session *session);
+/* The same of one of its shares; not while the file server takes no request. */
+void take_back_tree(struct session *session, uint32_t tree_id, bool encrypt);
+/* A credit came: sends what waited for one. */
+void take_back_resume(struct link *link);
+/* Forgets what waits. */
+void take_back_drop(struct link *link);
 
 /* ---- validate.c ---- */
 void validate_answer(struct link *link, struct session *session, struct smb2_message *message);

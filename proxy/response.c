@@ -352,6 +352,7 @@ void response_frame(struct link *link, struct frame *frame)
             end_session(link, &parts[i]);
     if (!link_ended(link)) {
         validate_resume(link);
+        take_back_resume(link);
         upstream_login_resume(link);
     }
 }

@@ -104,8 +104,8 @@ void session_end(struct session *session, bool log_off)
     if (!link_ended(link)) {
         answer_pending(session);
         answer_waiting(session);
-        if (log_off && session->upstream_id)
-            take_back(session, SMB2_LOGOFF, 0, session->upstream_encrypts);
+        if (log_off)
+            take_back_session(session);
     } else {
         while (session->pending_first)
             pending_remove(&link->pending, session->pending_first);
@@ -124,9 +124,8 @@ void session_end(struct session *session, bool log_off)
     /* Large frames may be on their way still, and are answered as those of any ended session. */
     if (was_valid && --link->sessions_valid == 0 && !link_ended(link))
         link_deadline(link, link->worker->config->limits.login_timeout);
-    if (was_valid)
-        link_remember_ended(link, session);
-    else
+    link_remember_ended(link, session);
+    if (!was_valid)
         link->failed[link->failed_next++ % FAILED_LOGINS] = session->client_id;
     session_free(session);
 }

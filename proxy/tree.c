@@ -209,8 +209,9 @@ enum tree_verdict tree_response(struct link *link, struct pending *pending,
     if (!rewrite(session, message, tree, &body, pending->share)) {
         report_unencrypted(link, pending, tree);
         report_tree(link, pending, STATUS_ACCESS_DENIED);
-        take_back(session, SMB2_TREE_DISCONNECT, message->header.tree_id,
-                  link->server.cipher && (session->upstream_encrypts || tree->upstream_encrypts));
+        take_back_tree(session, message->header.tree_id,
+                       link->server.cipher &&
+                           (session->upstream_encrypts || tree->upstream_encrypts));
         tree_forget(session, message->header.tree_id);
         return TREE_REFUSED;
     }

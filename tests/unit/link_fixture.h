@@ -144,6 +144,7 @@ static inline int fixture_close(void **state)
     event_del(&link->hold_timer);
     pending_table_free(&link->pending);
     break_drop_all(link);
+    take_back_drop(link);
     open_close_all(link);
     if (fixture->session) { /* has not ended in the test */
         table_remove(&link->sessions, &fixture->session->by_client_id);

@@ -494,6 +494,52 @@ static void test_ended_sessions_have_an_end(void **state)
         assert_int_equal(link_ended_signer(&fixture->link, ended[i]) != NULL, i >= MANY - LIMIT);
 }
 
+/* The file server takes no request now; what the session had locked there must not stay so. */
+static void test_logoff_that_waits_for_a_credit(void **state)
+{
+    struct fixture *fixture = *state;
+    struct signer *signer;
+    struct smb2_header header;
+    uint8_t frame[TRAFFIC_ROOM], key[SIGNING_KEY_SIZE] = {1};
+    add_pending(fixture, SMB2_READ, AT_SERVER, AT_CLIENT);
+    fixture->link.purse.available = 0;
+    fixture->link.purse.next_id = AT_SERVER + 1;
+    signer = signer_new(SIGNING_AES_CMAC, key);
+    assert_non_null(signer);
+    signer_free(fixture->session->upstream_signer);
+    fixture->session->upstream_signer = signer_new(SIGNING_AES_CMAC, key);
+    session_end(fixture->session, true);
+    fixture->session = NULL;
+    assert_int_equal(expect_message(fixture, LEG_CLIENT).status, STATUS_USER_SESSION_DELETED);
+    expect_nothing(fixture, LEG_UPSTREAM);
+    response_comes(fixture, signer, response_header(SMB2_READ, AT_SERVER, STATUS_END_OF_FILE),
+                   error_body());
+    size_t size = next_frame(fixture, LEG_UPSTREAM, frame);
+    assert_true(smb2_header_read((struct span){frame, size}, &header));
+    assert_int_equal(header.command, SMB2_LOGOFF);
+    assert_int_equal(header.session_id, FIXTURE_UPSTREAM_ID);
+    assert_true(signer_verify(signer, frame, size));
+    expect_nothing(fixture, LEG_UPSTREAM);
+    signer_free(signer);
+}
+
+/* The file server has said SUCCESS to a login that comes to nothing here after all. */
+static void test_logoff_of_an_encrypted_login_that_failed(void **state)
+{
+    struct fixture *fixture = *state;
+    struct peer_keys keys = add_keys(fixture);
+    fixture->session->state = SESSION_LOGGING_IN;
+    fixture->link.sessions_valid = 0;
+    end_session(fixture, &keys);
+    sealed_response_comes(fixture, keys.server_seals,
+                          response_header(SMB2_LOGOFF, FIRST_UPSTREAM_ID, STATUS_SUCCESS));
+    assert_int_equal(fixture->link.end, END_NONE);
+    assert_int_equal(fixture->link.pending.by_upstream_id.count, 0);
+    assert_null(link_ended_signer(&fixture->link, FIXTURE_CLIENT_ID));
+    expect_nothing(fixture, LEG_CLIENT);
+    free_keys(&keys);
+}
+
 static void test_break_of_another_session_inside_a_transform(void **state)
 {
     other_session_inside(*state, SMB2_OPLOCK_BREAK, SMB2_MESSAGE_ID_BREAK, FIXTURE_UPSTREAM_ID + 1);
@@ -529,6 +575,8 @@ int main(void)
         TEST(test_other_session_inside_a_transform),
         TEST(test_no_session_inside_a_transform),
         TEST(test_break_of_another_session_inside_a_transform),
+        TEST(test_logoff_that_waits_for_a_credit),
+        TEST(test_logoff_of_an_encrypted_login_that_failed),
         TEST(test_which_ended_sessions_are_known),
         TEST(test_ended_sessions_have_an_end),
         TEST(test_client_of_a_file_server_with_one_credit),
