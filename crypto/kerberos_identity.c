@@ -65,6 +65,20 @@ MUST_USE static bool may_claim(const struct kerberos_proof *proof, const struct 
            domain_claim_holds(&claim, proof->policy, proof->domain);
 }
 
+/* A domain controller knows an account by several names, and gives the ticket in the one that was
+ * asked for: what rules and groups call it, only the PAC tells. Accounts of people have none of
+ * these characters, which would make another principal of it (MS-SAMR 3.1.1.6). */
+MUST_USE static bool take_account(const char *account, struct identity *identity)
+{
+    char realm[IDENTITY_NAME_MAX];
+    if (!*account || strpbrk(account, "@\\/"))
+        return true;
+    snprintf(realm, sizeof realm, "%s", identity_realm(identity->principal));
+    int size = snprintf(identity->principal, sizeof identity->principal, "%s@%s", account, realm);
+    return size > 0 && (size_t)size < sizeof identity->principal &&
+           take_name(account, identity->user, sizeof identity->user);
+}
+
 /* `pac` is the caller's to free. */
 static enum refusal take_pac(struct span logon_info, struct identity *identity, struct pac *pac)
 {
@@ -118,6 +132,9 @@ enum refusal kerberos_identity_prove(krb5_context context, const struct kerberos
         refusal = REFUSAL_KERBEROS;
     if (refusal == REFUSAL_NONE && !may_claim(proof, identity, &pac))
         refusal = REFUSAL_DOMAIN_CLAIMED;
+    /* Who is refused is told as the ticket has it. */
+    if (refusal == REFUSAL_NONE && !take_account(pac.account, identity))
+        refusal = REFUSAL_KERBEROS;
     (void)gss_release_buffer(&minor, &logon_info);
     (void)gss_release_buffer(&minor, &whole);
     *sids = pac.sids;

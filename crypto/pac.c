@@ -144,11 +144,11 @@ static bool read_extras(struct reader *reader, const uint8_t *base, uint32_t exp
 static bool read_behind(struct reader *reader, const uint8_t *base, const struct logon_head *head,
                         struct pac *pac)
 {
-    struct span text, domain, groups = {NULL, 0};
+    struct span account, text, domain, groups = {NULL, 0};
     struct sid resource_sid = {0}, sid;
     struct reader later;
     for (size_t i = 0; i < NAMES; i++)
-        if (!read_text(reader, base, &head->names[i], &text))
+        if (!read_text(reader, base, &head->names[i], i ? &text : &account))
             return false;
     if (head->groups && (head->groups_count > SIDS_MAX || !read_align(reader, base, 4) ||
                          !read_span(reader, 4 + 8 * (size_t)head->groups_count, &groups)))
@@ -157,6 +157,7 @@ static bool read_behind(struct reader *reader, const uint8_t *base, const struct
     if (!read_text(reader, base, &head->server, &text) ||
         !read_text(reader, base, &head->domain, &domain) || !head->domain_sid ||
         !read_sid(reader, base, &pac->domain_sid) ||
+        !text_from_utf16_strict(account, pac->account, sizeof pac->account) ||
         !text_from_utf16_strict(domain, pac->domain, sizeof pac->domain))
         return false;
     if (head->user && (!sid_append(&pac->domain_sid, head->user, &pac->user) ||

@@ -9,8 +9,9 @@
 #include "crypto/sid.h"
 
 struct pac {
-    char domain[IDENTITY_NAME_MAX]; /* LogonDomainName: the NetBIOS name; may be empty */
-    struct sid domain_sid;          /* LogonDomainId */
+    char account[IDENTITY_NAME_MAX]; /* EffectiveName: the account's one name; may be empty */
+    char domain[IDENTITY_NAME_MAX];  /* LogonDomainName: the NetBIOS name; may be empty */
+    struct sid domain_sid;           /* LogonDomainId */
     struct sid user;  /* the user's own, which need not be of that domain; may be none */
     struct sids sids; /* the user, the primary group, and every group that is enabled, of the
                          domain, of others and of the server's own domain */

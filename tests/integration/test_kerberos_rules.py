@@ -7,6 +7,8 @@ import pytest
 
 import bodies
 import kerberos
+import keytab
+import pac
 import smb2
 from harness import wait_until
 from kerberosrig import KerberosRig
@@ -48,6 +50,27 @@ def test_hardened_unc(realm, server, tmp_path):
         told = rig.proxy.wait_event("rule_refused", reason="mutual_authentication")
         assert told["mechanism"] == "kerberos"
         assert not rig.at_server(smb2.TREE_CONNECT)
+
+
+def test_user_by_another_name_of_his_account(realm, server):
+    """A domain controller gives a ticket in any of them, and the PAC tells which account it is: rules and
+    the log go by that."""
+    names = {"alice": "alice", "bob": "bob@MIT.TEST", "carol": "MIT.TEST\\carol"}
+    with ruled(realm, server, *[{"name": f"not-{user}", "who": [name], "then": "refuse"}
+                                for user, name in names.items()]) as rig:
+        entry = next(entry for entry in keytab.read(rig.keys_path) if entry.encryption == kerberos.AES256)
+        for user in names:
+            info = pac.logon_info(user, 1103, "MIT", "S-1-5-21-1-2-3")
+            for client_name in (user, "deputy"):
+                rig.proxy.mark()
+                with rig.raw() as client:
+                    client.negotiate()
+                    made = kerberos.make_ticket(entry, f"{client_name}@MIT.TEST", logon_info=info)
+                    with pytest.raises(Failed) as refused:
+                        client.login_ticket(kerberos.Initiator(made))
+                    assert refused.value.status == smb2.ACCESS_DENIED
+                told = rig.proxy.wait_event("rule_refused", rule=f"not-{user}")
+                assert (told["user"], told["principal"]) == (user, f"{user}@MIT.TEST")
 
 
 def test_no_ntlm(realm, server, tmp_path):

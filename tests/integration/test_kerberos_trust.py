@@ -40,7 +40,7 @@ def evil(home):
     with Realm("EVIL.TEST", delegation=True, users={user: "Evil.Pw6" for user in USERS}) as realm:
         home.trust(realm)
         for user, said in USERS.items():
-            realm.set_logon_info(user, pac.logon_info("alice", 1103, **said))
+            realm.set_logon_info(user, pac.logon_info(user, 1103, **said))
         yield realm
 
 

@@ -17,6 +17,7 @@ static bool reads(struct span bytes, struct pac *pac)
         assert_int_equal(pac->sids.count, 0);
         assert_null(pac->sids.at);
         assert_string_equal(pac->domain, "");
+        assert_string_equal(pac->account, "");
     }
     return good;
 }
@@ -42,6 +43,7 @@ static void a_user(void **state)
     struct pac pac;
     assert_true(reads((struct span){bytes, pac_build(PAC_OF_ALICE, bytes, sizeof bytes)}, &pac));
     assert_string_equal(pac.domain, "CORP");
+    assert_string_equal(pac.account, "alice");
     static const char *const member[] = {
         "S-1-5-21-1111-2222-3333-1103",
         "S-1-5-21-1111-2222-3333-513",
