@@ -75,25 +75,27 @@ static void describe_address(struct leg *leg, const struct sockaddr *address)
     strncpy(leg->address, text, sizeof leg->address - 1);
 }
 
-enum { IDLE_S = 60, INTERVAL_S = 15, PROBES = 4 };
-
-static void set_socket_options(int fd)
+/* A client that sleeps for a while finds its files open, as it would without us: how long a silent
+ * one is kept is the system's setting, as with most file servers. */
+static void set_client_options(int fd)
 {
-    int on = 1, idle = IDLE_S, interval = INTERVAL_S, count = PROBES;
+    int on = 1;
+    setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+    setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof on);
+}
+
+/* A client cannot notice by itself that the file server is gone, since its ECHOs are answered here.
+ * Keep-alive asks only where nothing is under way; what is, would be sent again for a quarter of an
+ * hour. */
+static void set_upstream_options(int fd)
+{
+    int on = 1, idle = 60, interval = 15, count = 4;
+    unsigned limit = 1000u * (unsigned)(idle + interval * count);
     setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
     setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof on);
     setsockopt(fd, IPPROTO_TCP, TCP_KEEPIDLE, &idle, sizeof idle);
     setsockopt(fd, IPPROTO_TCP, TCP_KEEPINTVL, &interval, sizeof interval);
     setsockopt(fd, IPPROTO_TCP, TCP_KEEPCNT, &count, sizeof count);
-}
-
-/* Keep-alive asks only where nothing is under way; what is, would be sent again for a quarter of an
- * hour. A client cannot notice by itself that the file server is gone: its ECHOs are answered here.
- */
-static void set_upstream_options(int fd)
-{
-    unsigned limit = 1000u * (IDLE_S + INTERVAL_S * PROBES);
-    set_socket_options(fd);
     setsockopt(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &limit, sizeof limit);
 }
 
@@ -220,7 +222,7 @@ struct link *link_new(struct worker *worker, struct generation *generation, unsi
     pending_table_init(&link->pending);
     credit_window_init(&link->window);
     credit_purse_init(&link->purse);
-    set_socket_options(fd);
+    set_client_options(fd);
     stream_open(&link->client.stream, worker->base, fd, &worker->buffers, &stream_events,
                 &link->client, FRAME_MAX_EARLY);
     event_assign(&link->timer, worker->base, -1, 0, on_deadline, link);

@@ -3,6 +3,7 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
 
@@ -187,6 +188,30 @@ static void test_no_room(void **state)
     close(second);
 }
 
+static int option(int fd, int level, int name)
+{
+    int value = 0;
+    socklen_t size = sizeof value;
+    assert_int_equal(getsockopt(fd, level, name, &value, &size), 0);
+    return value;
+}
+
+/* One that sleeps is not given up before the system's own time. */
+static void test_silent_client(void **state)
+{
+    struct front *front = *state;
+    int client = connect_to(front);
+    for (unsigned waited = 0; !front->worker.links && waited < DEADLINE_MS; waited += 50)
+        run_for(front, 50);
+    assert_non_null(front->worker.links);
+    int fd = front->worker.links->client.stream.fd;
+    assert_int_equal(option(fd, SOL_SOCKET, SO_KEEPALIVE), 1);
+    assert_int_equal(option(fd, IPPROTO_TCP, TCP_KEEPIDLE),
+                     option(client, IPPROTO_TCP, TCP_KEEPIDLE));
+    assert_int_equal(option(fd, IPPROTO_TCP, TCP_USER_TIMEOUT), 0);
+    close(client);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, front_open, front_close)
 
 int main(void)
@@ -195,6 +220,7 @@ int main(void)
         TEST(test_no_descriptors),
         TEST(test_no_descriptors_in_the_system),
         TEST(test_no_room),
+        TEST(test_silent_client),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
