@@ -6,11 +6,12 @@
 #include "crypto/ntlm_accept.h"
 #include "crypto/spnego.h"
 
+#include <arpa/inet.h>
 #include <openssl/crypto.h>
 #include <stdlib.h>
 #include <string.h>
 
-enum { MECH_LIST_MAX = 1024, HINT_LIST_MAX = 64, MIC_MAX = KERBEROS_MIC_MAX };
+enum { MECH_LIST_MAX = 1024, CALLED_MAX = 64, HINT_LIST_MAX = 64, MIC_MAX = KERBEROS_MIC_MAX };
 
 enum accept_state {
     ACCEPT_START,      /* nothing yet */
@@ -23,6 +24,8 @@ enum accept_state {
 
 struct acceptor {
     const struct accept_policy *policy;
+    struct accept_policy here; /* … with `called`, where that counts */
+    char called[CALLED_MAX];
     enum accept_state state;
     enum refusal refusal;
     enum spnego_mechanism mechanism; /* the chosen one */
@@ -34,13 +37,26 @@ struct acceptor {
     uint8_t mech_list[MECH_LIST_MAX]; /* as sent */
 };
 
-struct acceptor *acceptor_new(const struct accept_policy *policy)
+/* Names are in the policy; a worker has no say in them. */
+static bool is_address(const char *text)
+{
+    struct in6_addr any;
+    return inet_pton(AF_INET, text, &any) == 1 || inet_pton(AF_INET6, text, &any) == 1;
+}
+
+struct acceptor *acceptor_new(const struct accept_policy *policy, const char *called)
 {
     struct acceptor *acceptor = calloc(1, sizeof *acceptor);
     if (!acceptor)
         return NULL;
     acceptor->policy = policy;
-    ntlm_accept_start(&acceptor->ntlm, policy);
+    if (policy->transparent && is_address(called) && strlen(called) < sizeof acceptor->called) {
+        memcpy(acceptor->called, called, strlen(called));
+        acceptor->here = *policy;
+        acceptor->here.called = acceptor->called;
+        acceptor->policy = &acceptor->here;
+    }
+    ntlm_accept_start(&acceptor->ntlm, acceptor->policy);
     return acceptor;
 }
 

@@ -38,6 +38,8 @@ struct accept_policy {
     const char *const *names;
     size_t names_count;
     bool all_addresses; /* every address of this host is one, but those that all hosts have */
+    bool transparent;   /* the address that a client connected to is one, whosever it is: */
+    const char *called; /* … that, for an attempt (acceptor_new()); NULL in a listener's policy */
     /* What the CHALLENGE says of us. */
     const char *netbios_name;
     const char *netbios_domain;
@@ -97,8 +99,9 @@ struct accept_backend {
 
 struct acceptor;
 
-/* NULL when out of memory. acceptor_free() wipes every key; NULL is allowed. */
-struct acceptor *acceptor_new(const struct accept_policy *policy);
+/* `called`: the address that the client connected to, as text, or empty; it counts when the policy
+ * is `transparent`. NULL when out of memory. acceptor_free() wipes every key; NULL is allowed. */
+struct acceptor *acceptor_new(const struct accept_policy *policy, const char *called);
 void acceptor_free(struct acceptor *acceptor);
 
 /*

@@ -41,7 +41,7 @@ static void accept_step(struct authentication *authentication)
     struct authentication_result *result = &authentication->result;
     struct span token = {authentication->token, authentication->token_size};
     if (!authentication->acceptor)
-        authentication->acceptor = acceptor_new(authentication->policy);
+        authentication->acceptor = acceptor_new(authentication->policy, authentication->called);
     struct acceptor *acceptor = authentication->acceptor;
     if (!acceptor) {
         result->reason = KEEPER_REASON_INTERNAL;

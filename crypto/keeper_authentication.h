@@ -24,6 +24,8 @@ struct authentication_result {
     struct writer reply;    /* into memory that belongs to the authentication */
 };
 
+enum { AUTHENTICATION_CALLED_MAX = 64 };
+
 struct authentication {
     enum authentication_kind kind;
     atomic_bool abandoned; /* nobody waits for the step in the pool */
@@ -31,6 +33,7 @@ struct authentication {
     struct identity identity; /* of a client: after its last step */
     struct evidence *evidence;
     const struct accept_policy *policy;
+    char called[AUTHENTICATION_CALLED_MAX]; /* the address that the client connected to, or empty */
     struct acceptor *acceptor;
 
     struct login login; /* upstream */

@@ -196,6 +196,7 @@ void keeper_accept_write(struct writer *writer, const struct keeper_accept *mess
     write_le64(writer, message->link);
     write_le32(writer, message->listener);
     write_blob(writer, message->client, CLIENT_TEXT_MAX);
+    write_blob(writer, message->called, CLIENT_TEXT_MAX);
     write_blob(writer, message->token, TOKEN_MAX);
 }
 
@@ -205,6 +206,7 @@ bool keeper_accept_read(struct span body, struct keeper_accept *message)
     return read_le64(&reader, &message->attempt) && read_le64(&reader, &message->link) &&
            read_le32(&reader, &message->listener) &&
            read_blob(&reader, &message->client, CLIENT_TEXT_MAX) &&
+           read_blob(&reader, &message->called, CLIENT_TEXT_MAX) &&
            read_blob(&reader, &message->token, TOKEN_MAX) && reader_left(&reader) == 0;
 }
 

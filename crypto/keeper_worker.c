@@ -166,6 +166,9 @@ MUST_USE static bool start_accept(struct keeper_worker *worker, const struct kee
     attempt->authentication.kind = AUTHENTICATION_OF_CLIENT;
     attempt->authentication.policy =
         &generation->settings->listeners[index_of(message->listener)].accept;
+    struct writer called =
+        writer_over(attempt->authentication.called, sizeof attempt->authentication.called - 1);
+    write_span(&called, message->called);
     return begin_step(attempt, message->token);
 }
 

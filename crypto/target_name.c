@@ -105,7 +105,7 @@ static bool is_own_host(const struct host *host, const struct accept_policy *pol
     for (size_t i = 0; i < policy->names_count; i++)
         if (is_ours(host, policy->names[i]))
             return true;
-    return policy->all_addresses && own_address(host->text);
+    return is_ours(host, policy->called) || (policy->all_addresses && own_address(host->text));
 }
 
 bool target_name_matches(const char *target, const struct accept_policy *policy)

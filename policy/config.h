@@ -68,8 +68,9 @@ struct config_listener {
     char *name;
     char *address; /* numeric IPv4 or IPv6 */
     uint16_t port;
-    char *upstream; /* name of a struct config_upstream */
-    char **names;   /* by which clients call this listener, for the target name check */
+    bool transparent; /* takes connections to other hosts that the system diverts here */
+    char *upstream;   /* name of a struct config_upstream */
+    char **names;     /* by which clients call this listener, for the target name check */
     unsigned names_count;
     enum config_dialect min_dialect;
     enum config_dialect max_dialect;

@@ -134,6 +134,7 @@ static const cyaml_schema_field_t listener_fields[] = {
     TEXT(struct config_listener, name),
     TEXT(struct config_listener, address),
     NUMBER(struct config_listener, port),
+    WORD(struct config_listener, transparent, switches),
     TEXT(struct config_listener, upstream),
     LIST(struct config_listener, names, text_entry),
     WORD(struct config_listener, min_dialect, dialects),

@@ -60,19 +60,34 @@ void link_refuse(struct link *link, enum link_end end, enum event_kind kind, enu
     link_end(link, end);
 }
 
-static void describe_address(struct leg *leg, const struct sockaddr *address)
+/* Fills `text` with the address, if it is one, and answers the port. */
+static uint16_t write_address(const struct sockaddr *address, char *text, socklen_t size)
 {
-    char text[INET6_ADDRSTRLEN] = "";
     if (address->sa_family == AF_INET) {
         const struct sockaddr_in *in = (const struct sockaddr_in *)(const void *)address;
-        inet_ntop(AF_INET, &in->sin_addr, text, sizeof text);
-        leg->port = ntohs(in->sin_port);
-    } else if (address->sa_family == AF_INET6) {
-        const struct sockaddr_in6 *in6 = (const struct sockaddr_in6 *)(const void *)address;
-        inet_ntop(AF_INET6, &in6->sin6_addr, text, sizeof text);
-        leg->port = ntohs(in6->sin6_port);
+        inet_ntop(AF_INET, &in->sin_addr, text, size);
+        return ntohs(in->sin_port);
     }
-    strncpy(leg->address, text, sizeof leg->address - 1);
+    if (address->sa_family != AF_INET6)
+        return 0;
+    const struct sockaddr_in6 *in6 = (const struct sockaddr_in6 *)(const void *)address;
+    inet_ntop(AF_INET6, &in6->sin6_addr, text, size);
+    return ntohs(in6->sin6_port);
+}
+
+static void describe_address(struct leg *leg, const struct sockaddr *address)
+{
+    leg->port = write_address(address, leg->address, sizeof leg->address);
+}
+
+/* What is diverted to a transparent listener keeps the address that it was for. */
+static void note_called(struct link *link, int fd)
+{
+    struct sockaddr_storage own;
+    socklen_t size = sizeof own;
+    if (link->listener->transparent && getsockname(fd, (struct sockaddr *)(void *)&own, &size) == 0)
+        (void)write_address((const struct sockaddr *)(const void *)&own, link->called,
+                            sizeof link->called);
 }
 
 /* A client that sleeps for a while finds its files open, as it would without us: how long a silent
@@ -216,6 +231,7 @@ struct link *link_new(struct worker *worker, struct generation *generation, unsi
     link->server = (struct leg){.role = LEG_UPSTREAM, .link = link};
     link->server.stream.fd = -1;
     describe_address(&link->client, client);
+    note_called(link, fd);
     table_init(&link->sessions);
     table_init(&link->upstream_sessions);
     table_init(&link->opens);

@@ -123,6 +123,7 @@ struct link {
     uint32_t upstream_number;      /* see generation_upstream() */
     struct leg client;
     struct leg server; /* the upstream leg */
+    char called[64];   /* the address that a transparent listener's client connected to */
     unsigned strikes;  /* events about somebody who has proved nothing */
     bool announced;    /* a `link` event has been written */
     bool counted;      /* among the connections to its upstream */

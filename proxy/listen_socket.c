@@ -48,6 +48,17 @@ static bool set(int fd, int level, int option)
     return setsockopt(fd, level, option, &on, sizeof on) == 0;
 }
 
+/* Takes connections to addresses that are not this host's. */
+static bool set_transparent(int fd)
+{
+    int family = AF_UNSPEC;
+    socklen_t size = sizeof family;
+
+    return getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &family, &size) == 0 &&
+           (family == AF_INET6 ? set(fd, IPPROTO_IPV6, IPV6_TRANSPARENT)
+                               : set(fd, IPPROTO_IP, IP_TRANSPARENT));
+}
+
 /* A bound socket that does not listen yet; -1 with errno set. */
 static int open_bound(const struct address *address, bool shared)
 {
@@ -108,6 +119,9 @@ static bool open_listener(const struct config_listener *listener, unsigned index
             return false;
         }
         sockets->fds[worker * sockets->listeners + index] = fd;
+        if (listener->transparent && !set_transparent(fd)) {
+            return false;
+        }
     }
     return true;
 }
@@ -125,7 +139,9 @@ static unsigned find_same(const struct config *config, const struct config_liste
     return i;
 }
 
-static bool copy_listener(const struct listen_sockets *open, unsigned from,
+/* A socket that is no longer to be transparent stays it until it is closed, since the configuration
+ * that wants it so may yet be refused; nothing is diverted to it without the system's rules. */
+static bool copy_listener(const struct listen_sockets *open, unsigned from, bool transparent,
                           struct listen_sockets *sockets, unsigned index)
 {
     for (unsigned worker = 0; worker < sockets->workers; worker++) {
@@ -134,6 +150,9 @@ static bool copy_listener(const struct listen_sockets *open, unsigned from,
             return false;
         }
         sockets->fds[worker * sockets->listeners + index] = fd;
+        if (transparent && !set_transparent(fd)) {
+            return false;
+        }
     }
     return true;
 }
@@ -158,6 +177,7 @@ static const char *what_to_do(int reason)
                "same port, or back, takes a restart";
     case EADDRNOTAVAIL: return "; this host has no such address: `ip address` lists them";
     case EACCES: return "; start it as root, or choose a port above 1023";
+    case EPERM: return "; `transparent` needs CAP_NET_ADMIN, see docs/operations.md";
     default: return "";
     }
 }
@@ -183,8 +203,9 @@ bool listen_sockets_change(const struct config *running, const struct listen_soc
     for (unsigned i = 0; i < config->listeners_count; i++) {
         const struct config_listener *listener = &config->listeners[i];
         unsigned from = find_same(running, listener);
-        if (from < running->listeners_count ? !copy_listener(open, from, sockets, i)
-                                            : !open_listener(listener, i, sockets)) {
+        if (from < running->listeners_count
+                ? !copy_listener(open, from, listener->transparent, sockets, i)
+                : !open_listener(listener, i, sockets)) {
             tell_failure(listener, error);
             listen_sockets_close(sockets);
             return false;

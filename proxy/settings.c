@@ -56,6 +56,7 @@ static bool fill_names(const struct config *config, const struct config_listener
     for (unsigned i = 0; i < listener->names_count; i++) {
         names[count++] = listener->names[i];
     }
+    policy->transparent = listener->transparent;
     policy->all_addresses = is_wildcard(listener->address);
     if (!policy->all_addresses) {
         names[count++] = listener->address;

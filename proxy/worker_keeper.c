@@ -57,7 +57,8 @@ bool worker_accept(struct session *session, struct span token)
         .attempt = session->attempt,
         .link = link->number,
         .listener = session->keeper_listener,
-        .client = {(const uint8_t *)link->client.address, strlen(link->client.address)},
+        .client = span_of_text(link->client.address),
+        .called = span_of_text(link->called),
         .token = token,
     };
     keeper_accept_write(&writer, &message);

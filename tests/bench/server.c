@@ -113,7 +113,7 @@ static bool begin_login(struct connection *connection)
         .challenge_lifetime_s = 60,
     };
     struct peer *peer = &connection->peer;
-    connection->acceptor = acceptor_new(&policy);
+    connection->acceptor = acceptor_new(&policy, "");
     connection->preauth = peer->preauth;
     return connection->acceptor &&
            RAND_bytes((uint8_t *)&peer->session_id, sizeof peer->session_id) == 1;

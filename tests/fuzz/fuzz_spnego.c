@@ -66,7 +66,7 @@ static void with_acceptor(struct span input)
 {
     static const struct accept_policy policy = {
         .keytab = "/dev/null", .netbios_name = "PROXY", .dns_name = "proxy.example.com"};
-    struct acceptor *acceptor = acceptor_new(&policy);
+    struct acceptor *acceptor = acceptor_new(&policy, "");
     struct reader reader = reader_over_span(input);
     struct span token;
     struct session_key key;

@@ -78,7 +78,7 @@ static inline struct attempt *attempt_new(const char *user, const char *domain,
     struct attempt *attempt = calloc(1, sizeof *attempt);
     assert_non_null(attempt);
     attempt->policy = plain_policy();
-    attempt->acceptor = acceptor_new(&attempt->policy);
+    attempt->acceptor = acceptor_new(&attempt->policy, "");
     assert_non_null(attempt->acceptor);
     attempt->peer = (struct peer){.user = user, .domain = domain, .password = password};
     return attempt;

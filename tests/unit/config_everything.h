@@ -9,7 +9,8 @@
 /* Each option, with another value than its default. */
 static const char everything[] =
     "listeners:\n"
-    "- {name: a, address: 192.0.2.1, port: 4450, upstream: two, names: [x, \"2001:db8::1\"],\n"
+    "- {name: a, address: 192.0.2.1, port: 4450, transparent: true, upstream: two,\n"
+    "   names: [x, \"2001:db8::1\"],\n"
     "   min_dialect: 2.1, max_dialect: 3.0, signing: [hmac-sha256, aes-cmac],\n"
     "   encryption: required, ciphers: [aes-256-ccm, aes-128-ccm], encrypted_shares: [Pay roll, "
     "b],\n"

@@ -21,7 +21,7 @@ static inline void send_accept(struct played *worker, uint64_t attempt, uint64_t
                                uint32_t listener, struct span token)
 {
     struct writer writer = writer_over(message_buffer, sizeof message_buffer);
-    const struct keeper_accept message = {attempt, link, listener, {NULL, 0}, token};
+    const struct keeper_accept message = {attempt, link, listener, {NULL, 0}, {NULL, 0}, token};
     keeper_accept_write(&writer, &message);
     send_written(worker, KEEPER_ACCEPT, &writer);
 }
@@ -208,7 +208,8 @@ static inline void expect_login_as(const struct keeper_continue *message, struct
 static inline void server_begin(struct server *server, const char *user,
                                 const uint8_t hash[NT_HASH_SIZE])
 {
-    *server = (struct server){.acceptor = acceptor_new(&nas_policy), .user = user, .hash = hash};
+    *server =
+        (struct server){.acceptor = acceptor_new(&nas_policy, ""), .user = user, .hash = hash};
     assert_non_null(server->acceptor);
 }
 

@@ -91,7 +91,7 @@ static inline enum refusal verdict_on(const struct accept_policy *policy, struct
     static uint8_t reply[TOKEN_MAX];
     struct span answer;
     struct session_key key;
-    struct acceptor *acceptor = acceptor_new(policy);
+    struct acceptor *acceptor = acceptor_new(policy, "");
     assert_non_null(acceptor);
     enum step step = acceptor_takes(acceptor, token, reply, &answer);
     enum refusal refusal = acceptor_refusal(acceptor);

@@ -276,6 +276,36 @@ static void broken_rules(void **state)
     }
 }
 
+/* The address that the client connected to is a name of a transparent listener; only an address is,
+ * and only there. */
+static void called_addresses(void **state)
+{
+    static const struct {
+        bool transparent;
+        const char *called, *target;
+        enum refusal refusal;
+    } cases[] = {
+        {true, "192.0.2.9", "cifs/192.0.2.9", REFUSAL_NONE},
+        {true, "192.0.2.9", "cifs/192.0.2.10", REFUSAL_TARGET_NAME_WRONG},
+        {true, "2001:db8::9", "cifs/2001:DB8:0::9", REFUSAL_NONE},
+        {true, "2001:db8::9", "cifs/2001:db8::10", REFUSAL_TARGET_NAME_WRONG},
+        {true, "", "cifs/192.0.2.9", REFUSAL_TARGET_NAME_WRONG},
+        {true, "evil", "cifs/evil", REFUSAL_TARGET_NAME_WRONG},
+        {true, "192.0.2.9", "cifs/files.example.com", REFUSAL_NONE},
+        {false, "192.0.2.9", "cifs/192.0.2.9", REFUSAL_TARGET_NAME_WRONG},
+    };
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct attempt *attempt = modern(NULL);
+        acceptor_free(attempt->acceptor);
+        attempt->policy.transparent = cases[i].transparent;
+        attempt->acceptor = acceptor_new(&attempt->policy, cases[i].called);
+        assert_non_null(attempt->acceptor);
+        attempt->peer.target = cases[i].target;
+        expect(attempt, cases[i].refusal);
+    }
+}
+
 /* In which way there is no name, which is all the same to the policy. */
 static void absent_names(void **state)
 {
@@ -414,13 +444,10 @@ static void announcement_taken_back(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(broken_rules),
-        cmocka_unit_test(absent_names),
-        cmocka_unit_test(refused_identities),
-        cmocka_unit_test(list_mics),
-        cmocka_unit_test(cut_list),
-        cmocka_unit_test(tampered),
-        cmocka_unit_test(announcement_taken_back),
+        cmocka_unit_test(broken_rules),     cmocka_unit_test(absent_names),
+        cmocka_unit_test(called_addresses), cmocka_unit_test(refused_identities),
+        cmocka_unit_test(list_mics),        cmocka_unit_test(cut_list),
+        cmocka_unit_test(tampered),         cmocka_unit_test(announcement_taken_back),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

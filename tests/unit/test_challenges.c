@@ -59,7 +59,7 @@ static enum refusal reflect(struct challenges *given, struct challenges *asked)
     struct writer to_client = writer_over(second, sizeof second);
     struct writer last = writer_over(third, sizeof third);
     struct initiator *initiator = initiator_new("alice", "", hash, "cifs/nas");
-    struct acceptor *acceptor = acceptor_new(&policy);
+    struct acceptor *acceptor = acceptor_new(&policy, "");
     const struct accept_backend backend = {.lookup = NULL, .challenges = given};
     assert_true(initiator && acceptor);
     initiator_refuse_own(initiator, asked);

@@ -114,6 +114,7 @@ static void test_every_option_listeners(void **state)
     assert_string_equal(a->name, "a");
     assert_string_equal(a->address, "192.0.2.1");
     assert_int_equal(a->port, 4450);
+    assert_true(a->transparent);
     assert_ptr_equal(config_upstream_of(config, a), &config->upstreams[0]);
     assert_int_equal(a->names_count, 2);
     assert_string_equal(a->names[1], "2001:db8::1");

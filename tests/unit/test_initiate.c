@@ -64,7 +64,7 @@ static void with_our_acceptor(void **state)
         static struct wire out, back;
         struct session_key ours, theirs;
         struct initiator *initiator = bob(domains[i][0], "Bob.Pw1");
-        struct acceptor *acceptor = acceptor_new(&strict);
+        struct acceptor *acceptor = acceptor_new(&strict, "");
         assert_int_equal(initiate(initiator, (struct span){NULL, 0}, &out), STEP_CONTINUE);
         struct writer writer = writer_over(back.bytes, sizeof back.bytes);
         const struct accept_backend backend = {.lookup = find, .lookup_context = domain};
@@ -101,7 +101,7 @@ static void wrong_password(void **state)
     char domain[IDENTITY_NAME_MAX];
     static struct wire out, back;
     struct initiator *initiator = bob("WORK", "Bob.Pw2");
-    struct acceptor *acceptor = acceptor_new(&strict);
+    struct acceptor *acceptor = acceptor_new(&strict, "");
     assert_int_equal(initiate(initiator, (struct span){NULL, 0}, &out), STEP_CONTINUE);
     struct writer writer = writer_over(back.bytes, sizeof back.bytes);
     const struct accept_backend backend = {.lookup = find, .lookup_context = domain};

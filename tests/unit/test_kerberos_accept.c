@@ -35,7 +35,7 @@ static void encryption_types(void **state)
         uint8_t theirs[64];
         krb5_creds creds = make_ticket(&wish);
         policy.allow_rc4 = cases[i / 2].rc4;
-        struct acceptor *acceptor = acceptor_new(&policy);
+        struct acceptor *acceptor = acceptor_new(&policy, "");
         assert_non_null(acceptor);
         assert_non_null(peer);
         gss_peer_begin(peer, &creds, mutual);
@@ -89,7 +89,7 @@ static void evidence_is_a_ticket(void **state)
     uint8_t token[PEER_TOKEN_MAX];
     struct span answer;
     krb5_creds creds = make_ticket(&wish), again;
-    struct acceptor *acceptor = acceptor_new(&policy);
+    struct acceptor *acceptor = acceptor_new(&policy, "");
     assert_non_null(acceptor);
     assert_int_equal(acceptor_takes(acceptor, bare_peer_token(&peer, &creds, token, sizeof token),
                                     reply, &answer),

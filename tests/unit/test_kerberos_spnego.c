@@ -25,7 +25,7 @@ static struct talk *talk_new(const enum spnego_mechanism *mechanisms, size_t cou
     assert_non_null(talk);
     talk->policy = kerberos_policy();
     talk->creds = make_ticket(&wish);
-    talk->acceptor = acceptor_new(&talk->policy);
+    talk->acceptor = acceptor_new(&talk->policy, "");
     assert_non_null(talk->acceptor);
     gss_peer_begin(&talk->peer, &talk->creds, mutual);
     assert_int_equal(gss_peer_step(&talk->peer, (struct span){NULL, 0}), !mutual);
@@ -331,7 +331,7 @@ static void *take_all(void *argument)
     const struct accept_backend backend = kerberos_backend();
     uint8_t *bytes = malloc(TOKEN_MAX);
     for (int i = 0; i < 2 * ROUNDS && bytes; i++) {
-        struct acceptor *acceptor = acceptor_new(&policy);
+        struct acceptor *acceptor = acceptor_new(&policy, "");
         struct writer writer = writer_over(bytes, TOKEN_MAX);
         if (acceptor &&
             acceptor_step(acceptor, load->spans[i % ROUNDS], &backend, &writer) == STEP_DONE)
