@@ -72,8 +72,8 @@ class Member:
         os.chmod(self.share, 0o1777)
         with open(self.configuration, "w", encoding="ascii") as file:
             file.write(_SMB_CONF.format(name=self.name, address=self.address, directory=self.directory))
-        self.host.must(["net", "ads", "join", "-s", self.configuration, "--no-dns-updates", "-U",
-                        "Administrator%Adm.Pw123"], 180)
+        # A domain controller that listens is not one that can be asked for all of it.
+        wait_until(self._joins, "the domain controller to take in a member", 180, 1)
         self.start_winbind()
         if self.file_server:
             self.start()
@@ -81,6 +81,13 @@ class Member:
 
     def __exit__(self, *_):
         end_rpc_daemon(self.directory)
+
+    def _joins(self):
+        done = self.host.run(["net", "ads", "join", "-s", self.configuration, "--no-dns-updates", "-U",
+                              "Administrator%Adm.Pw123"], 180)
+        with open(self._path("log/join.out"), "a", encoding="utf-8") as log:
+            log.write(done.stdout + done.stderr)
+        return done.returncode == 0
 
     def start_winbind(self, trusted=True):
         """Starts winbindd and waits until it reaches the domain controller, or without a trust until
