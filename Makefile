@@ -143,8 +143,8 @@ check-unit: tests
 
 # The system call filter and AddressSanitizer do not go together: see proxy/process.h.
 CONFINEMENT_TESTS := $(filter %/test_process %/test_supervisor,$(UNIT_TESTS))
-INTEGRATION_CONFINED := $(addprefix tests/integration/test_,processes.py clients.py reload.py reload_refused.py names.py transparent.py \
-    kerberos_delegate.py kerberos_accounts.py kerberos_domain.py)
+INTEGRATION_CONFINED := $(addprefix tests/integration/test_,processes.py clients.py reload.py \
+    reload_refused.py names.py transparent.py kerberos_delegate.py kerberos_accounts.py kerberos_domain.py)
 check-confinement: $(CONFINEMENT_TESTS)
 	tests/unit/run $(CONFINEMENT_TESTS)
 

@@ -11,7 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { MECH_LIST_MAX = 1024, CALLED_MAX = 64, HINT_LIST_MAX = 64, MIC_MAX = KERBEROS_MIC_MAX };
+enum { MECH_LIST_MAX = 1024, HINT_LIST_MAX = 64, MIC_MAX = KERBEROS_MIC_MAX };
 
 enum accept_state {
     ACCEPT_START,      /* nothing yet */
@@ -25,7 +25,6 @@ enum accept_state {
 struct acceptor {
     const struct accept_policy *policy;
     struct accept_policy here; /* … with `called`, where that counts */
-    char called[CALLED_MAX];
     enum accept_state state;
     enum refusal refusal;
     enum spnego_mechanism mechanism; /* the chosen one */
@@ -50,10 +49,9 @@ struct acceptor *acceptor_new(const struct accept_policy *policy, const char *ca
     if (!acceptor)
         return NULL;
     acceptor->policy = policy;
-    if (policy->transparent && is_address(called) && strlen(called) < sizeof acceptor->called) {
-        memcpy(acceptor->called, called, strlen(called));
+    if (policy->transparent && is_address(called)) {
         acceptor->here = *policy;
-        acceptor->here.called = acceptor->called;
+        acceptor->here.called = called;
         acceptor->policy = &acceptor->here;
     }
     ntlm_accept_start(&acceptor->ntlm, acceptor->policy);

@@ -100,7 +100,8 @@ struct accept_backend {
 struct acceptor;
 
 /* `called`: the address that the client connected to, as text, or empty; it counts when the policy
- * is `transparent`. NULL when out of memory. acceptor_free() wipes every key; NULL is allowed. */
+ * is `transparent`, and lives as long as the acceptor. NULL when out of memory. acceptor_free()
+ * wipes every key; NULL is allowed. */
 struct acceptor *acceptor_new(const struct accept_policy *policy, const char *called);
 void acceptor_free(struct acceptor *acceptor);
 

@@ -66,7 +66,7 @@ enum { KEEPER_INDEX_BITS = 8 };
 /* `attempt` is the worker's own number for one authentication, unique on its channel until it ended
  * by PROVEN, REFUSED or FORGET; `link` is the worker's number for the link. The first ACCEPT with
  * an unknown attempt begins it. `client` is the client's address as text, for the log; `called` the
- * address that it connected to, where that is not one of this host's, else empty. */
+ * address that it connected to, at a transparent listener, else empty. */
 struct keeper_accept {
     uint64_t attempt;
     uint64_t link;

@@ -67,40 +67,35 @@ static void expect_proof(struct harness *harness, uint64_t attempt)
     prove(harness, add_worker(harness), attempt, 7, "alice", "", alice_hash, handle);
 }
 
-/* A login that was begun under it does not go on, and the keeper does. */
-static void test_aborted_under_a_login(void **state)
+static void abort_under_a_login(struct harness *harness, bool prepared_again)
 {
     static struct client client;
-    struct harness *harness = *state;
     struct played *hasty = add_worker(harness);
     prepare(harness);
     client_begin(&client, "alice", "", alice_hash);
     send_accept(hasty, 1, 7, LISTENER, client_token(&client));
     client_go_on(harness, hasty, &client, 1);
     send_control(harness, CONTROL_ABORT);
-    expect_proof(harness, 1);
+    if (prepared_again)
+        prepare(harness);
+    else
+        expect_proof(harness, 1);
     send_accept(hasty, 1, 7, LISTENER, client_token(&client));
     assert_int_equal(expect_refused(harness, hasty, 1).reason, KEEPER_REASON_INTERNAL);
     initiator_free(client.initiator);
     expect_proof(harness, 2);
 }
 
+/* A login that was begun under it does not go on, and the keeper does. */
+static void test_aborted_under_a_login(void **state)
+{
+    abort_under_a_login(*state, false);
+}
+
 /* Nor when the next one, of the same number, is prepared meanwhile. */
 static void test_prepared_again_under_a_login(void **state)
 {
-    static struct client client;
-    struct harness *harness = *state;
-    struct played *hasty = add_worker(harness);
-    prepare(harness);
-    client_begin(&client, "alice", "", alice_hash);
-    send_accept(hasty, 1, 7, LISTENER, client_token(&client));
-    client_go_on(harness, hasty, &client, 1);
-    send_control(harness, CONTROL_ABORT);
-    prepare(harness);
-    send_accept(hasty, 1, 7, LISTENER, client_token(&client));
-    assert_int_equal(expect_refused(harness, hasty, 1).reason, KEEPER_REASON_INTERNAL);
-    initiator_free(client.initiator);
-    expect_proof(harness, 1);
+    abort_under_a_login(*state, true);
 }
 
 int main(void)

@@ -234,15 +234,20 @@ static void test_held_frame_of_an_encrypted_session(void **state)
     assert_int_equal(fixture->link.end, END_NONE);
 }
 
+static void hold_over_the_end(struct fixture *fixture)
+{
+    hold_a_sealed_flush(fixture);
+    session_end(fixture->session, false);
+    fixture->session = NULL;
+    credits_come(fixture);
+}
+
 /* It was opened with a key that is gone: nothing of it is taken for a request in the clear. */
 static void test_held_frame_of_an_encrypted_session_that_has_ended(void **state)
 {
     struct fixture *fixture = *state;
     struct peer_keys keys = add_keys(fixture);
-    hold_a_sealed_flush(fixture);
-    session_end(fixture->session, false);
-    fixture->session = NULL;
-    credits_come(fixture);
+    hold_over_the_end(fixture);
     assert_int_equal(expect_sealed(fixture, LEG_CLIENT, &keys).status, STATUS_USER_SESSION_DELETED);
     assert_int_equal(fixture->link.end, END_NONE);
     expect_nothing(fixture, LEG_UPSTREAM);
@@ -255,10 +260,7 @@ static void test_wrong_frame_of_an_encrypted_session_that_has_ended(void **state
     static const uint8_t other_key[32] = {11};
     struct fixture *fixture = *state;
     struct peer_keys keys = add_keys(fixture);
-    hold_a_sealed_flush(fixture);
-    session_end(fixture->session, false);
-    fixture->session = NULL;
-    credits_come(fixture);
+    hold_over_the_end(fixture);
     (void)expect_sealed(fixture, LEG_CLIENT, &keys);
     sealed_flush_comes(fixture, 2, other_key);
     check_ended(fixture, END_BAD_SIGNATURE);
